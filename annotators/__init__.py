@@ -1,0 +1,1 @@
+"""One folder a model family: a contract, its backends, and a fake for tests."""

@@ -1,0 +1,56 @@
+"""All backends by family and name, and the profiles that pick one of each. Nothing is imported here."""
+
+from __future__ import annotations
+
+from mitds.annotators.contracts import Diarizer, FaceTracker, PoseEstimator, ShotDetector, SpeakerScorer
+from mitds.registry import Registry, unknown
+
+SHOTS: Registry[type[ShotDetector]] = Registry(
+    "shot detector",
+    {
+        "pyscenedetect": "mitds.annotators.shots.pyscenedetect:PySceneDetect",
+        "transnetv2": "mitds.annotators.shots.transnetv2:TransNetV2",
+    },
+)
+FACES: Registry[type[FaceTracker]] = Registry(
+    "face tracker", {"yunet": "mitds.annotators.faces.tracker:YuNetTracker"}
+)
+SPEECH: Registry[type[Diarizer]] = Registry(
+    "diarizer",
+    {
+        "segmentation-ecapa": "mitds.annotators.speech.diarizer:SegmentationEcapa",
+        "pyannote": "mitds.annotators.speech.pyannote_backend:PyannoteCommunity",
+    },
+)
+ASD: Registry[type[SpeakerScorer]] = Registry(
+    "speaker scorer",
+    {
+        "lip-motion": "mitds.annotators.asd.lip_motion:LipMotion",
+        "lr-asd": "mitds.annotators.asd.lr_asd:LrAsd",
+    },
+)
+POSE: Registry[type[PoseEstimator]] = Registry(
+    "pose backend",
+    {
+        "mediapipe": "mitds.annotators.pose.mediapipe:MediaPipePose",
+        "rtmw": "mitds.annotators.pose.simcc:Rtmw",
+        "dwpose": "mitds.annotators.pose.simcc:DwPose",
+        "sapiens": "mitds.annotators.pose.sapiens:Sapiens",
+        "sapiens2": "mitds.annotators.pose.sapiens:Sapiens2",
+        "mmpose": "mitds.annotators.pose.mmpose:MMPose",
+    },
+)
+
+PROFILES: dict[str, dict[str, str]] = {
+    "embedded": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lip-motion", "pose": "mediapipe"},
+    "standard": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lr-asd", "pose": "mediapipe"},
+    "full": {"faces": "yunet", "speech": "pyannote", "asd": "lr-asd", "pose": "rtmw"},
+}
+"""Backend by family. embedded: package index only. standard: adds pinned https files. full: hub weights, GPU."""
+
+
+def profile(name: str) -> dict[str, str]:
+    """Return a profile's backends by family."""
+    if name not in PROFILES:
+        raise unknown("profile", name, list(PROFILES))
+    return dict(PROFILES[name])

@@ -1,0 +1,1 @@
+"""Stages that turn records into records, and the Ray runner."""

@@ -1,0 +1,111 @@
+"""Configuration: frozen dataclasses beside their components, built from plain mappings, and digested."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from mitds.errors import UsageError
+from mitds.registry import unknown
+
+C = TypeVar("C")
+
+
+def plain(value: object) -> Any:
+    """Turn configuration and records into JSON-ready values; rationals become ``"num/den"`` text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [plain(v) for v in value]
+        return sorted(items) if isinstance(value, set | frozenset) else items
+    return value
+
+
+def canonical(value: object) -> str:
+    """Serialise to the one JSON text that digests are taken of."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(*values: object) -> str:
+    """Return a 16-hex digest of any configuration, records or plain values."""
+    text = "\x1f".join(canonical(v) for v in values)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def build(cls: type[C], values: Mapping[str, Any], *, where: str) -> C:
+    """Build a frozen configuration object from a mapping, refusing unknown keys and wrong types.
+
+    Args:
+        cls: The dataclass to build; nested dataclasses and records take nested mappings.
+        values: Keys and values; missing keys keep their defaults.
+        where: Where the mapping comes from, for messages ("config.yaml: faces").
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise unknown(f"setting in {where}", key, sorted(fields))
+    return cls(**{k: _coerce(v, hints[k], f"{where}.{k}") for k, v in values.items()})
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _coerce(value, next(a for a in args if a is not type(None)), where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(hint, value, where=where)  # type: ignore[arg-type]
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = args if args[-1] is not Ellipsis else (args[0],) * len(value)
+        return tuple(_coerce(v, a, where) for v, a in zip(value, inner, strict=True))
+    if origin is dict and isinstance(value, Mapping):
+        return {str(k): _coerce(v, args[1], f"{where}.{k}") for k, v in value.items()}
+    if hint is Fraction and isinstance(value, str | int):
+        return Fraction(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    expected = origin or hint
+    if expected is Any or (isinstance(expected, type) and type(value) is expected):
+        return value
+    raise UsageError(
+        f"{where} must be {getattr(hint, '__name__', hint)}, got {value!r}", remedy="Correct the value."
+    )
+
+
+def override(config: C, settings: list[str]) -> C:
+    """Apply ``name.name=value`` settings (JSON values, bare words as text) to a configuration object."""
+    for setting in settings:
+        path, sep, text = setting.partition("=")
+        if not sep:
+            raise UsageError(f"setting {setting!r} has no '='", remedy="Write it as name.name=value.")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        config = _override_one(config, path.split("."), value, path)
+    return config
+
+
+def _override_one(config: Any, path: list[str], value: Any, where: str) -> Any:
+    name, *rest = path
+    if not dataclasses.is_dataclass(config):
+        raise UsageError(f"{where} leads into a plain value", remedy="Shorten the name.")
+    fields = {f.name for f in dataclasses.fields(config)}
+    if name not in fields:
+        raise unknown("setting", name, sorted(fields))
+    if rest:
+        changed = _override_one(getattr(config, name), rest, value, where)
+    else:
+        changed = _coerce(value, typing.get_type_hints(type(config))[name], where)
+    return dataclasses.replace(config, **{name: changed})  # type: ignore[type-var]

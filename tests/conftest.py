@@ -1,0 +1,29 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("MITDS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_media() -> Path:
+    """The team's third-party test media; tests that need it skip where it is not."""
+    folder = SHARED / "media"
+    if not folder.is_dir():
+        pytest.skip(f"no test media at {folder} (set MITDS_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_weights() -> None:
+    """Let the resolver find weights that no package carries, where they lie beside the checkout."""
+    folder = SHARED / "weights"
+    if folder.is_dir():
+        known = os.environ.get("MITDS_WEIGHTS", "")
+        os.environ["MITDS_WEIGHTS"] = os.pathsep.join(filter(None, [known, str(folder)]))
