@@ -41,6 +41,23 @@ POSE: Registry[type[PoseEstimator]] = Registry(
     },
 )
 
+WEIGHTS: dict[str, tuple[str, ...]] = {
+    "pyscenedetect": (),
+    "transnetv2": ("shots.transnetv2",),
+    "yunet": ("faces.yunet", "identity.sface"),
+    "segmentation-ecapa": ("speech.segmentation", "speech.ecapa", "speech.ecapa_norm"),
+    "pyannote": (),
+    "lip-motion": ("pose.face_mesh",),
+    "lr-asd": ("asd.lr_asd",),
+    "mediapipe": ("pose.detector", "pose.landmarks", "pose.hand", "pose.face_mesh"),
+    "rtmw": ("pose.rtmw",),
+    "dwpose": ("pose.dwpose",),
+    "sapiens": ("pose.sapiens",),
+    "sapiens2": (),
+    "mmpose": (),
+}
+"""The catalogued weights each backend resolves; those without any fetch their own from a hub, or need none."""
+
 PROFILES: dict[str, dict[str, str]] = {
     "embedded": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lip-motion", "pose": "mediapipe"},
     "standard": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lr-asd", "pose": "mediapipe"},

@@ -114,6 +114,23 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSound:
+    """The whole sound of a source, kept once beside its shots as FLAC.
+
+    Attributes:
+        start: PTS of the first sample, seconds on the source's clock (may differ from the first picture's).
+        rate: Samples a second.
+        channels: 1 or 2.
+        duration: Seconds.
+    """
+
+    start: Fraction
+    rate: int
+    channels: int
+    duration: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaceTrack:
     """One face followed inside one shot, on the shot's 25 fps grid (Grid.over(shot.start, shot.end)).
 

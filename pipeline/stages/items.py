@@ -1,0 +1,88 @@
+"""What stages are handed: records and places in shards, never frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from mitds.manifests.records import Array, Clip, Shot, Source, SourceSound
+from mitds.pipeline.work import Member, Work
+from mitds.time import AUDIO_HZ, Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A backend to build inside a worker: its family's registry name, its own name, its configuration."""
+
+    name: str
+    config: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ShotItem:
+    """One shot of a shard."""
+
+    shot: Shot
+    mp4: Member
+
+    @property
+    def grid(self) -> Grid:
+        """The shot's 25 fps grid on the source's clock."""
+        return Grid.over(self.shot.start, self.shot.end)
+
+    @property
+    def file_grid(self) -> Grid:
+        """The same grid on the clock of the shot's own file, which starts at 0."""
+        return Grid(Fraction(0), self.grid.count)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItem:
+    """One source of the shards, with its sound and its shots in order."""
+
+    source: Source
+    sound: SourceSound | None
+    flac: Member | None
+    shots: tuple[ShotItem, ...]
+
+    @property
+    def key(self) -> str:
+        """Short id, the key of the source's shard samples."""
+        return (self.source.id or "")[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipItem:
+    """One planned clip: its record, the shot it is cut from, its first grid frame, and its source's sound."""
+
+    clip: Clip
+    shot: ShotItem
+    first: int
+    sound: SourceSound | None
+
+    @property
+    def file_grid(self) -> Grid:
+        """The clip's grid on the clock of the shot's own file."""
+        return self.shot.file_grid.part(self.first, self.clip.frames)
+
+
+def wave_of(work: Work, source_key: str, sound: SourceSound | None, grid: Grid) -> Array | None:
+    """Return the 16 kHz mono sound under a grid, zero where the source has none; None without sound.
+
+    Sample 0 of the result is heard at `grid.start`.
+    """
+    if sound is None:
+        return None
+    first = round((grid.start - sound.start) * AUDIO_HZ)
+    count = round(grid.count / grid.fps * AUDIO_HZ)
+    wave_S = np.zeros(count, np.float32)
+    with soundfile.SoundFile(work.path("sound", source_key, ".wav")) as file:
+        low, high = max(first, 0), min(first + count, file.frames)
+        if low < high:
+            file.seek(low)
+            wave_S[low - first : high - first] = file.read(high - low, dtype="float32")
+    return wave_S

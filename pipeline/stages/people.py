@@ -1,0 +1,293 @@
+"""The stage that brings one source together: who is who, which voice is whose, and what the clips are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mitds.annotators.binding.binder import BinderConfig, bind
+from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence, identities, shot_evidence
+from mitds.annotators.binding.fusion import FusionConfig, fuse
+from mitds.annotators.identity.joining import JoiningConfig, join_identities
+from mitds.config import digest
+from mitds.manifests.codec import pack_arrays, scores_from_npz, tracks_from_npz, voices_from_npz
+from mitds.manifests.records import (
+    Array,
+    Binding,
+    Clip,
+    FaceTrack,
+    Person,
+    SpeakingScores,
+    SpeechTurn,
+    Turn,
+    Voices,
+)
+from mitds.manifests.source_labels import SourceLabels, TrackLabels, to_sample
+from mitds.pipeline.selection import Candidate, ClipRules, candidates
+from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
+from mitds.pipeline.work import Work
+from mitds.store import write_bytes
+from mitds.time import CLIP_FPS
+
+FPS = float(CLIP_FPS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """How speaking probabilities become turns.
+
+    Attributes:
+        threshold: A person speaks above it.
+        max_pause_s: Shorter pauses do not end a turn.
+        min_turn_s: Shorter turns are dropped.
+    """
+
+    threshold: float = 0.5
+    max_pause_s: float = 0.2
+    min_turn_s: float = 0.12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleConfig:
+    """Settings of the stage."""
+
+    joining: JoiningConfig
+    binder: BinderConfig
+    fusion: FusionConfig
+    turns: TurnConfig
+    rules: ClipRules
+    models: Mapping[str, str]
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleResult:
+    """Every candidate clip of a source, kept and filtered, in order, and the sample members of its labels."""
+
+    clips: tuple[ClipItem, ...]
+    labels: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """All that is known of one shot."""
+
+    item: ShotItem
+    size: tuple[int, int]
+    tracks: Sequence[FaceTrack]
+    scores: Mapping[int, SpeakingScores]
+    evidence: ShotEvidence
+    speaking: Mapping[int, Array]
+
+
+class PeopleStage:
+    """Worker of the stage "people"; needs "faces" and "speaking" of all shots and the "voices" of the source."""
+
+    def __init__(self, config: PeopleConfig, work: Work) -> None:
+        self._config, self._work = config, work
+
+    def __call__(self, item: SourceItem) -> PeopleResult:
+        """Join identities, bind voices, revise the speaking scores, and select the clips of one source.
+
+        The item lists only the shots whose faces and scores are there. Work folder: "people" CLIP.npz.
+        """
+        voices = self._voices(item)
+        joined = join_identities([self._tracks(s) for s in item.shots], self._config.joining)
+        names = identities(joined)
+        offset = item.sound.start if item.sound else Fraction(0)
+        scores = [self._scores(s) for s in item.shots]
+        evidence = [
+            shot_evidence(s.grid, tracks, list(score.values()), names, voices, offset)
+            for s, tracks, score in zip(item.shots, joined, scores, strict=True)
+        ]
+        bindings = bind(evidence, names, voices.voices if voices else (), self._config.binder)
+        shots = [
+            _Shot(s, _size(item), t, c, e, self._speaking(t, c, e, names, bindings))
+            for s, t, c, e in zip(item.shots, joined, scores, evidence, strict=True)
+        ]
+        turns = _source_turns(voices, offset)
+        clips = [self._plan(item, shot, found, turns, bindings) for shot in shots for found in self._found(shot)]
+        labels = SourceLabels(
+            source=item.source,
+            shots=tuple(s.shot for s in item.shots),
+            tracks=tuple(_labels(i, track, shot) for i, shot in enumerate(shots) for track in shot.tracks),
+            turns=turns,
+            bindings=tuple(bindings),
+            models=dict(self._config.models),
+            digests=dict(self._config.digests),
+        )
+        return PeopleResult(tuple(clips), to_sample(labels))
+
+    def _tracks(self, shot: ShotItem) -> list[FaceTrack]:
+        return tracks_from_npz(self._work.path("faces", shot.shot.key, ".npz").read_bytes())
+
+    def _scores(self, shot: ShotItem) -> dict[int, SpeakingScores]:
+        data = self._work.path("speaking", shot.shot.key, ".npz").read_bytes()
+        return {s.track: s for s in scores_from_npz(data)}
+
+    def _voices(self, item: SourceItem) -> Voices | None:
+        if item.sound is None:
+            return None
+        return voices_from_npz(self._work.path("voices", item.key, ".npz").read_bytes())
+
+    def _speaking(
+        self,
+        tracks: Sequence[FaceTrack],
+        scores: Mapping[int, SpeakingScores],
+        evidence: ShotEvidence,
+        names: Sequence[str],
+        bindings: Sequence[Binding],
+    ) -> dict[int, Array]:
+        """Return the revised speaking probability over each track's frames."""
+        fused_IT = fuse(evidence, names, bindings, self._config.fusion)
+        return {
+            t.track: fused_IT[names.index(t.identity), t.first : t.last + 1]
+            for t in tracks
+            if t.identity is not None and t.track in scores
+        }
+
+    def _found(self, shot: _Shot) -> list[Candidate]:
+        return candidates(shot.item.grid.count, shot.size[1], shot.tracks, shot.speaking, self._config.rules)
+
+    def _plan(
+        self,
+        item: SourceItem,
+        shot: _Shot,
+        found: Candidate,
+        turns: Sequence[SpeechTurn],
+        bindings: Sequence[Binding],
+    ) -> ClipItem:
+        """Make one candidate's record, and leave its arrays in the work folder."""
+        grid = shot.item.grid.part(found.first, found.count)
+        arrays = _clip_arrays(shot, found)
+        persons = tuple(
+            self._person(shot, name, arrays["speaking_NT"][n], bindings)
+            for n, name in enumerate(found.identities)
+        )
+        heard = _clipped(turns, float(grid.start), float(grid.end))
+        bound = {p.voice for p in persons} | {b.voice for b in bindings if b.identity in found.identities}
+        clip = Clip(
+            key=digest(item.source.id, grid.start, grid.end, self._config.digests),
+            source_id=item.source.id or "",
+            source_name=item.source.name,
+            source_url=item.source.url,
+            rights=item.source.rights,
+            shot=shot.item.shot.key,
+            start=grid.start,
+            end=grid.end,
+            frames=grid.count,
+            width=shot.size[0],
+            height=shot.size[1],
+            persons=persons,
+            offscreen=tuple(t for t in heard if t.voice not in bound),
+            status=found.status,
+            reasons=found.reasons,
+            scores={**found.scores, **_speech_scores(shot.evidence, found)},
+            models=dict(self._config.models),
+            digests=dict(self._config.digests),
+        )
+        write_bytes(self._work.path("people", clip.key, ".npz"), pack_arrays(arrays))
+        return ClipItem(clip, shot.item, found.first, item.sound)
+
+    def _person(self, shot: _Shot, name: str, speaking_T: Array, bindings: Sequence[Binding]) -> Person:
+        track = next(t for t in shot.tracks if t.identity == name)
+        own = [b for b in bindings if b.identity == name]
+        best = max(own, key=lambda b: (b.evidence_s, b.probability), default=None)
+        doubted = any(b.abstained for b in bindings)
+        return Person(
+            track=track.track,
+            identity=name,
+            voice=best.voice if best else None,
+            voice_probability=best.probability if best else None,
+            voice_status="bound" if best else "abstained" if doubted else "none",
+            turns=turns_of(speaking_T, self._config.turns),
+            speaking_model=self._config.models["asd"],
+        )
+
+
+def turns_of(speaking_T: Array, config: TurnConfig) -> tuple[Turn, ...]:
+    """Turn a speaking probability into turns on the same clock, seconds; NaN counts as not speaking."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking_T > config.threshold, [0]]).astype(int)))
+    runs: list[list[int]] = []
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if runs and start - runs[-1][1] <= config.max_pause_s * FPS:
+            runs[-1][1] = end
+        else:
+            runs.append([start, end])
+    return tuple(Turn(start_s=s / FPS, end_s=e / FPS) for s, e in runs if e - s >= config.min_turn_s * FPS)
+
+
+def _size(item: SourceItem) -> tuple[int, int]:
+    """Width and height of the source's pictures as the shot files hold them: padded to even numbers."""
+    if item.source.probe is None:
+        raise ValueError("a source without a probe")
+    return item.source.probe.width + item.source.probe.width % 2, item.source.probe.height + item.source.probe.height % 2
+
+
+def _source_turns(voices: Voices | None, offset: Fraction) -> tuple[SpeechTurn, ...]:
+    """Put the diarized turns on the source's clock."""
+    if voices is None:
+        return ()
+    shift = float(offset)
+    return tuple(
+        SpeechTurn(voice=t.voice, start_s=t.start_s + shift, end_s=t.end_s + shift) for t in voices.turns
+    )
+
+
+def _clipped(turns: Sequence[SpeechTurn], start: float, end: float) -> list[SpeechTurn]:
+    """Return the parts of turns inside [start, end), on the clock that begins at `start`."""
+    return [
+        SpeechTurn(voice=t.voice, start_s=max(t.start_s, start) - start, end_s=min(t.end_s, end) - start)
+        for t in turns
+        if t.end_s > start and t.start_s < end
+    ]
+
+
+def _speech_scores(evidence: ShotEvidence, found: Candidate) -> dict[str, float]:
+    span = slice(found.first, found.first + found.count)
+    voices_T = (evidence.activity_TV[span] > ACTIVE).sum(axis=1)
+    return {
+        "speech_share": float((evidence.speech_T[span] > ACTIVE).mean()),
+        "overlap_share": float((voices_T > 1).mean()),
+    }
+
+
+def _clip_arrays(shot: _Shot, found: Candidate) -> dict[str, NDArray[np.generic]]:
+    """Cut the rows of the clip's people out of the shot's tracks; NaN where a face is out of view."""
+    people, frames = len(found.identities), found.count
+    boxes = np.full((people, frames, 4), np.nan, np.float32)
+    scores = np.zeros((people, frames), np.float32)
+    speaking = np.full((people, frames), np.nan, np.float32)
+    visible = np.zeros((people, frames), bool)
+    for track in shot.tracks:
+        low, high = max(track.first, found.first), min(track.last + 1, found.first + frames)
+        if track.identity not in found.identities or low >= high:
+            continue
+        row = found.identities.index(track.identity)
+        here, there = slice(low - found.first, high - found.first), slice(low - track.first, high - track.first)
+        boxes[row, here] = track.xyxy_T4[there]
+        scores[row, here] = track.score_T[there]
+        visible[row, here] = True
+        if track.track in shot.speaking:
+            speaking[row, here] = shot.speaking[track.track][there]
+    return {"face_xyxy_NT4": boxes, "face_score_NT": scores, "speaking_NT": speaking, "visible_NT": visible}
+
+
+def _labels(index: int, track: FaceTrack, shot: _Shot) -> TrackLabels:
+    nothing = np.full(len(track.score_T), np.nan, np.float32)
+    score = shot.scores.get(track.track)
+    return TrackLabels(
+        shot=index,
+        track=track.track,
+        first=track.first,
+        identity=track.identity,
+        xyxy_T4=track.xyxy_T4,
+        score_T=track.score_T,
+        detected_T=track.detected_T,
+        speaking_T=shot.speaking.get(track.track, nothing),
+        logit_T=score.logit_T if score else nothing,
+    )

@@ -1,0 +1,34 @@
+"""The stage that estimates the whole-body pose of every person of a clip on every frame."""
+
+from __future__ import annotations
+
+from mitds.annotators.pose.skeleton import NUM_KEYPOINTS
+from mitds.annotators.registries import POSE
+from mitds.annotators.runtime import single_threaded
+from mitds.manifests.codec import pack_arrays, unpack_arrays
+from mitds.media import grid_frames
+from mitds.pipeline.stages.items import Backend, ClipItem
+from mitds.pipeline.work import Work, extracted
+from mitds.store import write_bytes
+
+
+class PosesStage:
+    """Worker of the stage "poses"; needs the result of "people"."""
+
+    def __init__(self, backend: Backend, work: Work) -> None:
+        single_threaded()
+        self._estimator = POSE.get(backend.name)(backend.config)
+        self._work = work
+
+    def __call__(self, item: ClipItem) -> int:
+        """Estimate one clip's poses; returns the number of people. Work folder: "poses" KEY.npz."""
+        faces = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
+        with extracted(item.shot.mp4, ".mp4") as path:
+            pose_NTK3 = self._estimator.estimate(
+                grid_frames(path, item.file_grid), faces["face_xyxy_NT4"], faces["visible_NT"]
+            )
+        expected = (len(item.clip.persons), item.clip.frames, NUM_KEYPOINTS, 3)
+        if pose_NTK3.shape != expected:
+            raise ValueError(f"the pose backend returned {pose_NTK3.shape}, not {expected}")
+        write_bytes(self._work.path("poses", item.clip.key, ".npz"), pack_arrays({"pose_NTK3": pose_NTK3}))
+        return expected[0]

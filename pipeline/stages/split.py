@@ -1,0 +1,89 @@
+"""The stage that turns one source file into its shots: probe, cuts, one mp4 a shot, the whole sound as FLAC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+from mitds.annotators.contracts import Frame
+from mitds.annotators.registries import SHOTS
+from mitds.annotators.runtime import single_threaded
+from mitds.annotators.shots.segment import detect_shots
+from mitds.manifests.records import Shot, Source, SourceSound
+from mitds.media import Picture, Sound, pictures, probe, read_sound, write_flac, write_video
+from mitds.pipeline.work import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitConfig:
+    """How sources become shots.
+
+    Attributes:
+        detector: Name of the shot detector.
+        crf: x264 quality of the shot files; 16 is close to transparent.
+        preset: x264 speed.
+        sound_rate: Sounds are kept at their own rate up to this, Hz.
+    """
+
+    detector: str = "pyscenedetect"
+    crf: int = 16
+    preset: str = "veryfast"
+    sound_rate: int = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """A source with its probe, its shots, and its sound where it has one; the files lie in the work folder."""
+
+    source: Source
+    shots: tuple[Shot, ...]
+    sound: SourceSound | None
+
+
+class Splitter:
+    """Worker of the stage "split".
+
+    Args:
+        config: How sources become shots.
+        work: Where the files go: "shots" KEY.mp4 and "sound" SOURCE16.flac.
+    """
+
+    def __init__(self, config: SplitConfig, work: Work) -> None:
+        single_threaded()
+        self._config, self._work = config, work
+        self._detector = SHOTS.get(config.detector)()
+
+    def __call__(self, item: tuple[Source, Path]) -> SplitResult:
+        """Split one source; raises NotVideo or Undecodable where it is no usable video."""
+        source, path = item
+        if source.id is None:
+            raise ValueError("only fetched sources can be split")
+        source = replace(source, probe=probe(path))
+        sound = read_sound(path, max_rate=self._config.sound_rate)
+        shots = detect_shots(path, self._detector, source_id=source.id)
+        feed = pictures(path)
+        for shot in shots:
+            target = self._work.path("shots", shot.key, ".mp4")
+            part = sound.part(shot.start, shot.end) if sound else None
+            write_video(
+                target, _shot_frames(feed, shot), sound=part, crf=self._config.crf, preset=self._config.preset
+            )
+        return SplitResult(source, tuple(shots), self._keep_sound(source.id[:16], sound))
+
+    def _keep_sound(self, key: str, sound: Sound | None) -> SourceSound | None:
+        if sound is None:
+            return None
+        write_flac(self._work.path("sound", key, ".flac"), sound)
+        channels, samples = sound.wave_CS.shape
+        return SourceSound(
+            start=sound.start, rate=sound.rate, channels=channels, duration=Fraction(samples, sound.rate)
+        )
+
+
+def _shot_frames(feed: Iterator[Picture], shot: Shot) -> Iterator[tuple[Fraction, Frame]]:
+    """Take one shot's pictures from the running decode, on the shot's own clock."""
+    for picture in islice(feed, shot.frames):
+        yield picture.pts - shot.start, picture.frame_HWC
