@@ -53,9 +53,14 @@ class LoadedClip:
         """Decode the T frames one by one, frame_HWC uint8 RGB."""
         import av
 
+        from mitds.media.rgb import Geometry, ToRgb
+
         with av.open(io.BytesIO(self.mp4), "r") as container:
+            convert: ToRgb | None = None
             for frame in container.decode(video=0):
-                yield cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24"))
+                convert = convert or ToRgb(Geometry.of(frame, container.streams.video[0]))
+                # Encoders need even sides: an odd picture was given one more column or row.
+                yield convert(frame)[: self.clip.height, : self.clip.width]
 
     def wave(self) -> Array | None:
         """Decode the sound, wave_S float32 mono at 16 kHz, -1..1; None where there is none."""

@@ -72,6 +72,7 @@ class Source:
         status: "kept", "filtered" (a duplicate) or "failed".
         reason: Code of the end ("duplicate_of", "not_video", ...); empty where kept.
         detail: The sentence a person reads.
+        notes: What the source itself states: its licence, an opt-out header.
     """
 
     row: int
@@ -86,6 +87,7 @@ class Source:
     status: Status
     reason: str = ""
     detail: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ SOURCES = pa.schema(
         ("status", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("notes", TEXTS),
         ("container", pa.string()),
         ("start", pa.string()),
         ("start_s", pa.float64()),
@@ -91,12 +92,17 @@ def write_sources(path: Path, sources: Iterable[Source]) -> None:
     _write(path, rows, SOURCES)
 
 
-def write_clips(path: Path, clips: Sequence[tuple[Clip, str]]) -> None:
+def concat_sources(paths: Sequence[Path], path: Path) -> None:
+    """Write one ``sources.parquet`` from those of several ingest runs, in their order."""
+    _write_table(path, pa.concat_tables([pq.read_table(p, schema=SOURCES) for p in paths]))
+
+
+def write_clips(path: Path, clips: Sequence[tuple[Clip, str | None]]) -> None:
     """Write ``clips.parquet``.
 
     Args:
         path: The file.
-        clips: Each clip with the name of the shard it lies in, relative to the table's folder.
+        clips: Each clip with the name of its shard beside the table; None where it was not written.
     """
     names = sorted({name for clip, _ in clips for name in clip.scores} - set(_OWN_SCORES))
     schema = CLIPS
@@ -121,7 +127,7 @@ def _source_row(source: Source) -> dict[str, Any]:
     }
 
 
-def _clip_row(clip: Clip, shard: str, names: Sequence[str]) -> dict[str, Any]:
+def _clip_row(clip: Clip, shard: str | None, names: Sequence[str]) -> dict[str, Any]:
     values = plain(clip)
     return {
         **{k: v for k, v in values.items() if k in CLIPS.names},
@@ -139,6 +145,9 @@ def _clip_row(clip: Clip, shard: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    table = pa.Table.from_pylist(rows, schema=schema)
+    _write_table(path, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")

@@ -15,15 +15,15 @@ from mitds.config import digest
 from mitds.errors import UsageError
 from mitds.manifests.ledger import End, FunnelRow, Kind, Ledger, funnel
 from mitds.manifests.records import Clip
-from mitds.manifests.schemas import write_clips
-from mitds.manifests.shards import ShardWriter
+from mitds.manifests.schemas import concat_sources, write_clips
+from mitds.manifests.shards import ShardWriter, expand
 from mitds.pipeline.runner import Job, Outcome, Progress, Runner, Stage, ray_session
 from mitds.pipeline.selection import REASONS
 from mitds.pipeline.settings import AnnotateConfig
 from mitds.pipeline.shot_shards import read_sources
 from mitds.pipeline.stages.items import Backend, ClipItem, ShotItem, SourceItem
 from mitds.pipeline.stages.people import PeopleConfig, PeopleResult
-from mitds.pipeline.work import Work
+from mitds.pipeline.work import Work, remove_stale
 from mitds.store import write_json
 from mitds.weights import digests
 
@@ -38,11 +38,13 @@ class AnnotateResult:
         out: The output folder.
         funnel: Every input's end, counted; the sums match.
         clips: All candidates with the shard they lie in; None where they were filtered and not written.
+        failures: Item and sentence of everything that failed.
     """
 
     out: Path
     funnel: list[FunnelRow]
     clips: list[tuple[Clip, str | None]]
+    failures: list[tuple[str, str]]
 
     @property
     def failed(self) -> int:
@@ -127,8 +129,17 @@ def annotate(
             "funnel": result.funnel,
         },
     )
+    copy_sources(shards, out)
     shutil.rmtree(work.root, ignore_errors=True)
     return result
+
+
+def copy_sources(shards: Sequence[str], out: Path) -> None:
+    """Keep the list's record (sources.parquet) of every ingest run beside the clips, for the report."""
+    folders = dict.fromkeys(path.parent for path in expand(shards))
+    tables = [f / "sources.parquet" for f in folders if (f / "sources.parquet").is_file()]
+    if tables:
+        concat_sources(tables, out / "sources.parquet")
 
 
 @dataclass(slots=True)
@@ -320,15 +331,9 @@ class _Run:
         for writer in (kept, rejected, labels):
             remove_stale(self._out, writer.paths, writer.pattern)
         write_clips(self._out / "clips.parquet", self._packed)
-        rows = funnel(self._ledger.ends(), self._inputs)
-        return AnnotateResult(self._out, rows, self._packed)
-
-
-def remove_stale(folder: Path, written: Sequence[Path], pattern: str) -> None:
-    """Remove shards that an earlier, longer run left in the folder."""
-    for path in folder.glob(pattern.replace("%06d", "[0-9]" * 6)):
-        if path not in written:
-            path.unlink()
+        ends = self._ledger.ends()
+        failures = [(f"{e.kind} {e.item}", e.detail) for e in ends if e.status == "failed"]
+        return AnnotateResult(self._out, funnel(ends, self._inputs), self._packed, failures)
 
 
 def _seconds(shot: ShotItem) -> float:

@@ -18,15 +18,16 @@ from mitds.manifests.ledger import End, FunnelRow, Ledger, funnel
 from mitds.manifests.records import Source, Status
 from mitds.manifests.schemas import write_sources
 from mitds.manifests.shards import ShardWriter
-from mitds.pipeline.annotate import remove_stale
 from mitds.pipeline.runner import Job, Outcome, Progress, Runner, Silent, Stage, ray_session
 from mitds.pipeline.shot_shards import add_source
 from mitds.pipeline.sources.fetch import FetchConfig, Fetched, fetch
 from mitds.pipeline.sources.lists import Entry, read_list
-from mitds.pipeline.stages.split import SplitConfig, SplitResult
-from mitds.pipeline.work import Work
+from mitds.pipeline.stages.items import SplitResult
+from mitds.pipeline.stages.split import SplitConfig
+from mitds.pipeline.work import Work, remove_stale
 from mitds.store import write_json
 from mitds.weights import digests
+from mitds.weights.web import redact
 
 STAGES = ("fetch", "split")
 
@@ -140,9 +141,9 @@ def _source(
 ) -> Source:
     return Source(
         row=entry.row,
-        url=entry.url,
+        url=got.url if got else redact(entry.url),
         id=got.sha256 if got else None,
-        name=got.name if got else entry.url,
+        name=got.name if got else redact(entry.url),
         title=entry.title or (got.title if got else None),
         rights=entry.rights,
         fetched_at=got.fetched_at if got else None,
@@ -151,7 +152,13 @@ def _source(
         status=status,
         reason=reason,
         detail=detail,
+        notes=_notes(got) if got else (),
     )
+
+
+def _notes(got: Fetched) -> tuple[str, ...]:
+    licence = (f"licence stated by the source: {got.licence}",) if got.licence else ()
+    return (*licence, *got.notes)
 
 
 def _mark_duplicates(fetched: Iterable[tuple[Source, Path | None]]) -> list[tuple[Source, Path | None]]:

@@ -101,6 +101,9 @@ class _Host:
         self._make = lambda: getattr(importlib.import_module(module), name)(**arguments)
         self._worker: Any = None
 
+    def start(self) -> None:
+        """Answer once the process is up: time spent on starting it is nobody's deadline."""
+
     def run(self, payload: Any) -> Outcome:
         """Run one job; a bad input is an outcome, a fault of the machine is raised."""
         try:
@@ -118,13 +121,26 @@ class _Host:
 
 @contextlib.contextmanager
 def ray_session(*, address: str | None = None, workers: int | None = None) -> Iterator[None]:
-    """Start Ray on this machine alone, or join the cluster at `address`; no telemetry, loopback only."""
+    """Start Ray on this machine alone, or join the cluster at `address`; no telemetry, loopback only.
+
+    Inside another session nothing is started: several runs can share the workers of an outer one, which
+    then must be the only one to name an address or a number of workers.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    if not address:
+        # Ray's servers listen on all interfaces unless it takes this machine for one that cannot join a
+        # cluster; an address of 127.0.0.1 given to ray.init is replaced by the outward one.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
+    if ray.is_initialized():
+        if address or workers:
+            raise UsageError("a Ray session is open already", remedy="Give address and workers to the outer one only.")
+        yield
+        return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address:
         ray.init(address=address, **options)
@@ -133,7 +149,6 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
             num_cpus=workers or os.cpu_count(),
             include_dashboard=False,
             object_store_memory=100 * 2**20,
-            _node_ip_address="127.0.0.1",
             **options,
         )
     try:
@@ -148,6 +163,8 @@ class _Actor:
     handle: Any
     job: Job | None = None
     attempt: int = 0
+    starting: Any = None
+    allowed_s: float = 0.0
     deadline: float = 0.0
 
 
@@ -230,11 +247,13 @@ class Runner:
         import ray
 
         remote = ray.remote(num_cpus=stage.num_cpus, num_gpus=stage.num_gpus, max_restarts=0)(_Host)
-        return _Actor(stage, remote.remote(stage.worker, dict(stage.arguments)))
+        handle = remote.remote(stage.worker, dict(stage.arguments))
+        return _Actor(stage, handle, starting=handle.start.remote())
 
     def _send(self, actor: _Actor, job: Job, attempt: int) -> None:
-        allowed = actor.stage.deadline_s + actor.stage.deadline_per_media_s * job.media_s
-        actor.job, actor.attempt, actor.deadline = job, attempt, time.monotonic() + allowed
+        actor.job, actor.attempt = job, attempt
+        actor.allowed_s = actor.stage.deadline_s + actor.stage.deadline_per_media_s * job.media_s
+        actor.deadline = time.monotonic() + actor.allowed_s
         self._busy[actor.handle.run.remote(job.payload)] = actor
 
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:
@@ -257,9 +276,15 @@ class Runner:
         yield from self._overdue()
 
     def _overdue(self) -> Iterator[tuple[Job, Outcome]]:
+        import ray
+
         now = time.monotonic()
         for reference, actor in list(self._busy.items()):
-            if now > actor.deadline:
+            if actor.starting is not None:
+                started, _ = ray.wait([actor.starting], timeout=0)
+                actor.starting = None if started else actor.starting
+                actor.deadline = now + actor.allowed_s
+            elif now > actor.deadline:
                 del self._busy[reference]
                 yield from self._lost(actor, "timeout", "the worker did not finish before its deadline")
 

@@ -51,7 +51,7 @@ class AnnotateConfig:
 
     def weights(self) -> tuple[str, ...]:
         """Return the names of all catalogued weights the backends need."""
-        names = {name for backend in self.backends.values() for name in WEIGHTS[backend]}
+        names = {name for backend in self.backends.values() for name in WEIGHTS.get(backend, ())}
         return tuple(sorted(names))
 
 

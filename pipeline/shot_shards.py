@@ -13,8 +13,7 @@ from mitds.errors import BadShard
 from mitds.manifests.codec import from_plain
 from mitds.manifests.records import Shot, Source, SourceSound
 from mitds.manifests.shards import ShardWriter, expand, index_shard
-from mitds.pipeline.stages.items import ShotItem, SourceItem
-from mitds.pipeline.stages.split import SplitResult
+from mitds.pipeline.stages.items import ShotItem, SourceItem, SplitResult
 from mitds.pipeline.work import Member, Work
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +45,10 @@ def extracted(member: Member, suffix: str) -> Iterator[Path]:
         path = Path(folder) / f"member{suffix}"
         path.write_bytes(member.read())
         yield path
+
+
+def remove_stale(folder: Path, written: Sequence[Path], pattern: str) -> None:
+    """Remove shards that an earlier, longer run left in the folder."""
+    for path in folder.glob(pattern.replace("%06d", "[0-9]" * 6)):
+        if path not in written:
+            path.unlink()

@@ -12,7 +12,9 @@ import av
 import numpy as np
 import soundfile
 
+from mitds.manifests import schemas
 from mitds.manifests.codec import clip_arrays_to_npz, to_json
+from mitds.manifests.ledger import End, Ledger
 from mitds.manifests.records import (
     Binding,
     Clip,
@@ -30,6 +32,7 @@ from mitds.manifests.records import (
 )
 from mitds.manifests.shards import ShardWriter
 from mitds.manifests.source_labels import SourceLabels, TrackLabels, to_sample
+from mitds.store import write_json
 from mitds.time import AUDIO_HZ
 
 WIDTH, HEIGHT = 160, 96
@@ -225,16 +228,20 @@ def pose(face_xyxy_T4: np.ndarray) -> np.ndarray:
 def clip_arrays(clip: Clip) -> ClipArrays:
     """Arrays of a clip; the last person's face is out of view in frame 0."""
     persons, frames = len(clip.persons), clip.frames
-    face_xyxy_NT4 = np.stack([boxes(n, frames) for n in range(persons)])
-    pose_NTK3 = np.stack([pose(face_xyxy_T4) for face_xyxy_T4 in face_xyxy_NT4])
+    face_xyxy_NT4 = np.zeros((persons, frames, 4), np.float32)
+    pose_NTK3 = np.zeros((persons, frames, 133, 3), np.float32)
+    speaking_NT = np.zeros((persons, frames), np.float32)
+    for n in range(persons):
+        face_xyxy_NT4[n], speaking_NT[n] = boxes(n, frames), speaking(n, frames)
+        pose_NTK3[n] = pose(face_xyxy_NT4[n])
     visible_NT = np.ones((persons, frames), bool)
-    visible_NT[-1, 0] = False
-    face_xyxy_NT4[-1, 0] = np.nan
-    pose_NTK3[-1, 0] = (np.nan, np.nan, 0)
+    visible_NT[-1:, 0] = False
+    face_xyxy_NT4[-1:, 0] = np.nan
+    pose_NTK3[-1:, 0] = (np.nan, np.nan, 0)
     return ClipArrays(
         face_xyxy_NT4=face_xyxy_NT4,
         face_score_NT=visible_NT.astype(np.float32) * np.float32(0.9),
-        speaking_NT=np.stack([speaking(n, frames) for n in range(persons)]),
+        speaking_NT=speaking_NT,
         pose_NTK3=pose_NTK3,
         visible_NT=visible_NT,
         pts_T=np.arange(frames) / 25,
@@ -303,3 +310,31 @@ def write_sources(folder: Path, *labels: SourceLabels) -> list[Path]:
         for each in labels or (source_labels(),):
             writer.add(each.key, to_sample(each))
     return writer.paths
+
+
+def write_run(folder: Path, *clips: Clip) -> Path:
+    """Write everything annotate leaves in its folder: two kept clips, one candidate left out, one failure."""
+    kept = clips or (clip(0), clip(1, start=Fraction(6), end=Fraction(8)))
+    dropped = clip(9, start=Fraction(3), end=Fraction(6), status="filtered", reasons=("too_short",))
+    shards = write_clips(folder, *kept)
+    write_sources(folder)
+    lost = source(row=2, url="https://example.org/gone", id=None, name="gone", status="failed", probe=None)
+    schemas.write_sources(folder / "sources.parquet", [source(), replace(lost, reason="unreachable")])
+    rows = [(each, shards[0].name) for each in kept]
+    schemas.write_clips(folder / "clips.parquet", [*rows, (dropped, None)])
+    ledger = Ledger(folder / "ledger.jsonl")
+    ledger.append(End(kind="source", item=SOURCE_ID[:16], stage="annotate", status="kept"))
+    for each in (shot(0), shot(1, start=6)):
+        ledger.append(End(kind="shot", item=each.key, stage="speaking", status="kept", seconds=6.0))
+    for clip_ in kept:
+        ledger.append(End(kind="clip", item=clip_.key, stage="clips", status="kept", seconds=2.0))
+    why = {"reason": "too_short", "detail": "the same people stay in view for too short a time"}
+    ledger.append(
+        End(kind="clip", item=dropped.key, stage="selection", status="filtered", seconds=3.0, **why)
+    )
+    what = {"reason": "internal", "detail": "Boom: <b>"}
+    ledger.append(End(kind="clip", item="f" * 16, stage="poses", status="failed", **what))
+    weights = {"faces.yunet": "8f2383e4" * 8, "mine": "ab" * 32}
+    run = {"command": "annotate", "config": {"profile": "standard"}, "config_digest": "0" * 16}
+    write_json(folder / "run.json", {**run, "weights": weights})
+    return folder

@@ -1,8 +1,8 @@
-"""Mouth-region crops as LR-ASD is trained on: smoothed face boxes, shifted down to the mouth, grey, 112 x 112.
+"""Mouth-region crops as LR-ASD is trained on: smoothed boxes, shifted down to the mouth, grey, 112 x 112.
 
 The geometry is that of the TalkNet demonstration, which LR-ASD keeps: a square of 2.8 half face sides that
-reaches from the top of the face to .8 half sides below it, scaled to 224 px, of which the middle 112 are used.
-The two demonstrations round the square to whole pixels; here it moves by fractions, so that it does not jitter.
+reaches from the top of the face to .8 half sides below it, scaled to 224 px, of which the middle 112 are
+used. The demonstrations round the square to whole pixels; here it moves by fractions and does not jitter.
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """LR-ASD: faces and sound to the odds of speaking, with the weights trained on AVA-ActiveSpeaker.
 
+The published network tells moving lips from still ones better than matching from foreign sound. What it knows
+of the latter is drawn out by asking it again with the sound moved by 160 to 400 ms: a score that does not
+fall owed nothing to synchrony.
+
 Frames stream past once. A track's crops are embedded chunk by chunk and dropped; the chunks overlap by the
 reach of the encoder's convolutions, so that the seams are exact. Only the embeddings (512 bytes a frame) are
 kept, for the recurrent layers see the whole track at once.
@@ -10,18 +14,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from mitds.annotators.asd.crops import mouth_crop, mouth_squares
 from mitds.annotators.asd.mfcc import COEFFICIENTS, mfcc
-from mitds.annotators.asd.rows import Calibration, abstention, heard_rows, scores_of, visits
+from mitds.annotators.asd.rows import (
+    SAMPLES_PER_FRAME,
+    Calibration,
+    abstention,
+    heard_rows,
+    scores_of,
+    visits,
+)
 from mitds.annotators.contracts import Frame
 from mitds.annotators.runtime import onnx_session
 from mitds.manifests.records import Array, FaceTrack, SpeakingScores
 from mitds.store import sha256_file
 from mitds.weights import derived, resolve
+
+AnyArray = NDArray[Any]
 
 STEPS_PER_FRAME = 4
 """Audio steps (100 Hz) in one picture frame (25 fps)."""
@@ -38,10 +53,10 @@ class LrAsdConfig:
 
     Attributes:
         device: "cpu", "cuda" or "coreml".
-        chunk: Frames that are embedded at once; bounds memory at about 2 MB a frame.
-        sync_weight: Weight of the synchrony term: how much higher a face scores with its own sound than with the
-            same sound moved by fractions of a second. It tells the speaker from someone who moves the lips at the
-            same time. 0 leaves the network's own score.
+        chunk: Frames that are embedded at once; at least 9; bounds memory at about 2 MB a frame.
+        sync_weight: Weight of the synchrony term: how much higher a face scores with its own sound than with
+            the same sound moved by fractions of a second. It tells the speaker from someone who moves the
+            lips meanwhile. 0 leaves the network's own score.
         sync_shifts: By how many frames the sound is moved, both ways.
         sync_sigma: Standard deviation of the Gaussian that averages the synchrony term over time, frames.
         calibration: From score to probability.
@@ -52,7 +67,7 @@ class LrAsdConfig:
     sync_weight: float = 1.5
     sync_shifts: tuple[int, ...] = (4, 6, 8, 10)
     sync_sigma: float = 12.0
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: Calibration = field(default_factory=lambda: Calibration(scale=0.72, offset=-0.5))
 
 
 class LrAsd:
@@ -72,16 +87,17 @@ class LrAsd:
         self, frames: Iterable[Frame], tracks: Sequence[FaceTrack], wave_S: Array | None
     ) -> list[SpeakingScores]:
         """Score each track; NaN where there is no sound (see `SpeakerScorer`)."""
-        if wave_S is None or not tracks:
+        if wave_S is None or not len(wave_S) or not tracks:
             return [abstention(track, self.name) for track in tracks]
-        sound_TD = self._listen(wave_S, max(track.last for track in tracks) + 1)
+        sound_TD = self._listen(wave_S)
         faces = self._look(frames, tracks)
         return [
             self._judge(track, face_TD[: heard_rows(track, wave_S)], sound_TD)
             for track, face_TD in zip(tracks, faces, strict=True)
         ]
 
-    def _listen(self, wave_S: Array, frames: int) -> Array:
+    def _listen(self, wave_S: Array) -> Array:
+        frames = -(-len(wave_S) // SAMPLES_PER_FRAME)
         encoder = ChunkedEncoder(self._embed_sound, self.config.chunk)
         for step_4C in mfcc(wave_S, STEPS_PER_FRAME * frames).reshape(frames, STEPS_PER_FRAME, COEFFICIENTS):
             encoder.push(step_4C)
@@ -94,7 +110,7 @@ class LrAsd:
             encoders[number].push(mouth_crop(frame_HWC, squares[number][row]))
         return [encoder.finish() for encoder in encoders]
 
-    def _embed_face(self, crops_THW: Array) -> Array:
+    def _embed_face(self, crops_THW: AnyArray) -> Array:
         return self._run("visual", crops_THW.astype(np.float32))
 
     def _embed_sound(self, mfcc_T4C: Array) -> Array:
@@ -108,18 +124,20 @@ class LrAsd:
     def _judge(self, track: FaceTrack, face_TD: Array, sound_TD: Array) -> SpeakingScores:
         if not len(face_TD):
             return abstention(track, self.name)
-        own_TD = sound_TD[track.first : track.first + len(face_TD)]
-        logit_T = self._run("backend", own_TD, face_TD)
+        logit_T = self._match(face_TD, sound_TD, track.first)
         if self.config.sync_weight:
-            logit_T = logit_T + self.config.sync_weight * self._synchrony(own_TD, face_TD, logit_T)
+            shifts = [sign * shift for shift in self.config.sync_shifts for sign in (-1, 1)]
+            moved = [self._match(face_TD, sound_TD, track.first + shift) for shift in shifts]
+            fall_T = gaussian_filter1d(
+                logit_T - np.mean(moved, axis=0), self.config.sync_sigma, mode="nearest"
+            )
+            logit_T = logit_T + self.config.sync_weight * fall_T
         return scores_of(track, logit_T, self.config.calibration, self.name)
 
-    def _synchrony(self, own_TD: Array, face_TD: Array, logit_T: Array) -> Array:
-        """Return how much the score falls when the sound is moved against the face."""
-        shifts = [sign * shift for shift in self.config.sync_shifts for sign in (-1, 1)]
-        moved = [self._run("backend", np.roll(own_TD, shift, axis=0), face_TD) for shift in shifts]
-        fall_T: Array = logit_T - np.mean(moved, axis=0)
-        return np.asarray(gaussian_filter1d(fall_T, self.config.sync_sigma, mode="nearest"), np.float32)
+    def _match(self, face_TD: Array, sound_TD: Array, first: int) -> Array:
+        """Score a face with the sound from grid frame `first` on; beyond its ends the sound's rim repeats."""
+        heard_T = np.clip(first + np.arange(len(face_TD)), 0, len(sound_TD) - 1)
+        return self._run("backend", sound_TD[heard_T], face_TD)
 
 
 class ChunkedEncoder:
@@ -127,17 +145,17 @@ class ChunkedEncoder:
 
     Args:
         embed: From n rows to n embeddings, each of which depends on at most `REACH` rows to either side.
-        chunk: Rows that are embedded at once, without the overlap.
+        chunk: Rows that are embedded at once, without the overlap; at least `REACH`.
     """
 
-    def __init__(self, embed: Callable[[Array], Array], chunk: int) -> None:
+    def __init__(self, embed: Callable[[AnyArray], Array], chunk: int) -> None:
         self._embed = embed
         self._chunk = chunk
-        self._rows: list[Array] = []
+        self._rows: list[AnyArray] = []
         self._done = 0
         self._embedded: list[Array] = []
 
-    def push(self, row: Array) -> None:
+    def push(self, row: AnyArray) -> None:
         """Take the next row."""
         self._rows.append(row)
         if len(self._rows) == self._done + self._chunk + REACH:
@@ -158,7 +176,7 @@ class ChunkedEncoder:
 def exported(part: str) -> Path:
     """Return the ONNX graph of a part of LR-ASD, exporting it into the cache on first use."""
     weights = resolve("asd.lr_asd")
-    return derived(f"lr-asd-{part}.onnx", sha256_file(weights), EXPORT, lambda path: _export(weights, part, path))
+    return derived(f"lr-asd-{part}", sha256_file(weights), EXPORT, lambda path: _export(weights, part, path))
 
 
 def _export(weights: Path, part: str, path: Path) -> None:

@@ -1,10 +1,10 @@
-"""The LR-ASD network (Liao et al., "LR-ASD: lightweight and robust network for active speaker detection", 2025).
+"""The LR-ASD network (Liao et al., "LR-ASD: Lightweight and Robust Network for Active Speaker Detection").
 
-Two encoders of factorised convolutions (space or cepstrum first, then time), an attention that weighs their joint
-features, and one recurrent layer each way. Written from the paper and the published checkpoint, whose parameter
-names the attributes bear, so that it loads without renaming.
+Two encoders of factorised convolutions (space or cepstrum first, then time), an attention that weighs their
+joint features, and one recurrent layer each way. The attributes bear the parameter names of the published
+checkpoint, so that it loads without renaming.
 
-Axes: B batch, T frames at 25 fps, S audio steps at 100 Hz (S = 4 T), C channels, D = 128 embedding dimensions.
+Axes: B batch, T frames at 25 fps, S audio steps at 100 Hz (S = 4 T), C channels, D = 128 dimensions.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class VisualEncoder(nn.Module):
         """Embed each frame with nine more to either side."""
         x = ((crops_BTHW / 255 - 0.4161) / 0.1688).unsqueeze(1)
         x = self.block3(self.pool(self.block2(self.pool(self.block1(x)))))
-        return x.amax(dim=(3, 4)).transpose(1, 2)
+        embedding_BTD: Tensor = x.amax(dim=(3, 4)).transpose(1, 2)
+        return embedding_BTD
 
 
 class AudioEncoder(nn.Module):
@@ -89,7 +90,8 @@ class AudioEncoder(nn.Module):
         """Embed each picture frame's four steps with their surroundings."""
         x = mfcc_BSC.transpose(1, 2).unsqueeze(1)
         x = self.block3(self.pool(self.block2(self.pool(self.block1(x)))))
-        return x.mean(dim=2).transpose(1, 2)
+        embedding_BTD: Tensor = x.mean(dim=2).transpose(1, 2)
+        return embedding_BTD
 
 
 class Fusion(nn.Module):
@@ -134,7 +136,8 @@ class Backend(nn.Module):
         """Return logit_BT: the class score of "speaking" less that of "not speaking"."""
         fused = self.net.model.detector(self.net.model.fusion(audio_BTD, visual_BTD))
         score_BT2 = self.net.lossAV.FC(fused)
-        return score_BT2[..., 1] - score_BT2[..., 0]
+        logit_BT: Tensor = score_BT2[..., 1] - score_BT2[..., 0]
+        return logit_BT
 
 
 class _Model(nn.Module):
@@ -162,9 +165,13 @@ class LrAsdNet(nn.Module):
         self.lossV = _Head()
 
     def part(self, name: str) -> nn.Module:
-        """Return one of the nets that are run apart: "visual", "audio" or "backend"."""
-        nets = {"visual": self.model.visualEncoder, "audio": self.model.audioEncoder, "backend": Backend(self)}
-        return nets[name]
+        """Return one of the nets that are run apart: "visual", "audio" or "backend", to infer with."""
+        nets = {
+            "visual": self.model.visualEncoder,
+            "audio": self.model.audioEncoder,
+            "backend": Backend(self),
+        }
+        return nets[name].eval()
 
 
 def load(path: Path) -> LrAsdNet:
@@ -174,7 +181,11 @@ def load(path: Path) -> LrAsdNet:
     return net.eval()
 
 
-EXAMPLES = {"visual": [(1, 20, 112, 112)], "audio": [(1, 80, 13)], "backend": [(1, 20, DIM), (1, 20, DIM)]}
+EXAMPLES: dict[str, list[tuple[int, ...]]] = {
+    "visual": [(1, 20, 112, 112)],
+    "audio": [(1, 80, 13)],
+    "backend": [(1, 20, DIM), (1, 20, DIM)],
+}
 
 
 def export(path: Path, net: LrAsdNet, part: str) -> None:
@@ -182,7 +193,7 @@ def export(path: Path, net: LrAsdNet, part: str) -> None:
     inputs = tuple(torch.zeros(shape) for shape in EXAMPLES[part])
     names = [f"x{k}" for k in range(len(inputs))]
     with torch.no_grad(), warnings.catch_warnings():
-        # torch deprecates the exporter that traces, and warns of recurrent nets that are fed another batch size.
+        # torch deprecates the tracing exporter, and warns of recurrent nets fed another batch size.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             net.part(part),

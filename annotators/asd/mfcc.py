@@ -24,6 +24,8 @@ FILTERS = 26
 COEFFICIENTS = 13
 LIFTER = 22
 PRE_EMPHASIS = 0.97
+BLOCK = 4096
+"""Windows transformed at once; bounds memory."""
 
 Float64 = NDArray[np.float64]
 
@@ -34,7 +36,7 @@ def mfcc(wave_S: Array, steps: int) -> Array:
     Args:
         wave_S: 16 kHz mono, -1..1. It is read as 16-bit integers, because the energy coefficient is absolute
             and the networks were trained on integer samples. Beyond its end it counts as digital silence.
-        steps: F, the number of windows; window k starts at sample 160 k.
+        steps: F, the number of windows, at least one; window k starts at sample 160 k.
 
     Returns:
         mfcc_FC: float32, C = 13.
@@ -44,10 +46,16 @@ def mfcc(wave_S: Array, steps: int) -> Array:
     samples = np.zeros(length)
     samples[: len(heard)] = heard
     samples[1 : len(heard)] -= PRE_EMPHASIS * heard[:-1]
-    power_FB = np.abs(np.fft.rfft(sliding_window_view(samples, WINDOW)[::HOP], FFT)) ** 2 / FFT
-    cepstrum_FC = dct(_log(power_FB @ mel_filters().T), norm="ortho")[:, :COEFFICIENTS] * _lift()
+    windows_FW = sliding_window_view(samples, WINDOW)[::HOP]
+    blocks = [_cepstra(windows_FW[at : at + BLOCK]) for at in range(0, steps, BLOCK)]
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def _cepstra(windows_FW: Float64) -> Float64:
+    power_FB = np.abs(np.fft.rfft(windows_FW, FFT)) ** 2 / FFT
+    cepstrum_FC: Float64 = dct(_log(power_FB @ mel_filters().T), norm="ortho")[:, :COEFFICIENTS] * _lift()
     cepstrum_FC[:, 0] = _log(power_FB.sum(axis=1))
-    return cepstrum_FC.astype(np.float32)
+    return cepstrum_FC
 
 
 def _log(value: Float64) -> Float64:
@@ -60,7 +68,7 @@ def _lift() -> Float64:
 
 @lru_cache(maxsize=1)
 def mel_filters() -> Float64:
-    """Return the triangular filters over the spectrum's bins, float64 [26, 257]; their corners are whole bins."""
+    """Return the triangular filters over the spectrum's bins, [26, 257]; their corners are whole bins."""
     top = 2595 * np.log10(1 + AUDIO_HZ / 2 / 700)
     hz = 700 * (10 ** (np.linspace(0, top, FILTERS + 2) / 2595) - 1)
     corner = np.floor((FFT + 1) * hz / AUDIO_HZ)

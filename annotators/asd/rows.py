@@ -17,7 +17,7 @@ SAMPLES_PER_FRAME = int(AUDIO_HZ / CLIP_FPS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Platt's map from a raw score to a probability, expit(scale * score + offset), fitted on labelled video."""
+    """Platt's map from a raw score to a probability: expit(scale * score + offset), fitted on labels."""
 
     scale: float = 1.0
     offset: float = 0.0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
 from mitds.annotators.contracts import FaceDetections, FaceDetector, FaceEmbedder, Frame
-from mitds.annotators.faces.association import AssociationConfig, associate
+from mitds.annotators.faces.association import AssociationConfig, Similarity, associate
 from mitds.annotators.faces.boxes import distinct
 from mitds.annotators.faces.trajectory import Sighting, Trajectory
 from mitds.annotators.faces.yunet import YuNet, YuNetConfig
@@ -30,8 +30,9 @@ class YuNetTrackerConfig:
         duplicate: Share of the smaller box above which two detections are one face.
         association: Of the assignment.
         max_gap_s: Longest gap that is bridged, seconds.
-        min_track_s: Shorter tracks must be confident to stay, seconds.
-        sure_score: Mean score at which a short track is a real face briefly seen, 0..1.
+        sure_score: Mean score from which a track stays, however briefly the face was seen, 0..1.
+        min_track_s: Length that other tracks need, seconds.
+        min_start_s: Time that other tracks need at start_score or better, seconds.
         embeds_per_s: Faces of a track that are embedded, a second.
         min_embed_px: Smallest side of a face box that is embedded, px.
     """
@@ -41,8 +42,9 @@ class YuNetTrackerConfig:
     duplicate: float = 0.6
     association: AssociationConfig = field(default_factory=AssociationConfig)
     max_gap_s: float = 0.5
-    min_track_s: float = 0.4
     sure_score: float = 0.8
+    min_track_s: float = 0.4
+    min_start_s: float = 0.2
     embeds_per_s: float = 4.0
     min_embed_px: float = 24.0
 
@@ -75,14 +77,14 @@ class YuNetTracker:
         ended: list[Trajectory] = []
         before_HWC: Frame | None = None
         for number, frame_HWC in enumerate(frames):
+            ended += [t for t in live if self._lost(t, number)]
+            live = [t for t in live if not self._lost(t, number)]
             probe_HWC = frame_HWC[::4, ::4]
             if before_HWC is not None and np.array_equal(probe_HWC, before_HWC):
                 _repeat(live, number)
                 continue
             before_HWC = probe_HWC.copy()
             live += self._step(live, number, frame_HWC)
-            ended += [t for t in live if not self._alive(t, number)]
-            live = [t for t in live if self._alive(t, number)]
         kept = [t for t in ended + live if self._credible(t)]
         kept.sort(key=lambda t: (t.sightings[0].frame, float(t.sightings[0].xyxy_4[0])))
         return [t.finished(n) for n, t in enumerate(kept)]
@@ -91,21 +93,23 @@ class YuNetTracker:
         """Continue the live trajectories on a new picture; return those that start on it."""
         found = self._detect(frame_HWC)
         strong_N = found.score_N >= self.config.start_score
-        crop = cache(lambda n: self._crop(frame_HWC, found, n))
+
+        @cache
+        def crop(n: int) -> FaceCrop | None:
+            return self._crop(frame_HWC, found, n)
+
         similarity = self._similarity(live, crop)
         pairs = associate(live, found.xyxy_N4, strong_N, number, similarity, self.config.association)
         owner = {n: live[t] for t, n in pairs}
-        new: list[Trajectory] = []
-        for n in range(len(found.score_N)):
-            if n not in owner and strong_N[n]:
-                owner[n] = Trajectory(self._samples())
-                new.append(owner[n])
-            if n in owner:
-                owner[n].see(_sighting(number, found, n))
-                face = crop(n)
-                if face is not None:
-                    owner[n].samples.offer(number, face)
-        return new
+        new = {int(n): Trajectory(self._samples()) for n in np.flatnonzero(strong_N) if n not in owner}
+        for n, trajectory in (owner | new).items():
+            trajectory.see(
+                Sighting(number, found.xyxy_N4[n], found.landmarks_N52[n], float(found.score_N[n]))
+            )
+            face = crop(n)
+            if face is not None:
+                trajectory.samples.offer(number, face)
+        return list(new.values())
 
     def _detect(self, frame_HWC: Frame) -> FaceDetections:
         found = self._detector.detect(frame_HWC)
@@ -118,7 +122,7 @@ class YuNetTracker:
             return None
         return cut_face(frame_HWC, xyxy_4, found.landmarks_N52[n], float(found.score_N[n]))
 
-    def _similarity(self, live: list[Trajectory], crop):
+    def _similarity(self, live: list[Trajectory], crop: Callable[[int], FaceCrop | None]) -> Similarity:
         """Return the cosine of trajectory t and detection n; each detection is embedded at most once."""
 
         @cache
@@ -135,20 +139,18 @@ class YuNetTracker:
     def _samples(self) -> IdentitySamples:
         return IdentitySamples(self._embedder, max(1, round(CLIP_FPS / self.config.embeds_per_s)))
 
-    def _alive(self, trajectory: Trajectory, number: int) -> bool:
-        return number - trajectory.last.frame <= self.config.max_gap_s * CLIP_FPS
+    def _lost(self, trajectory: Trajectory, number: int) -> bool:
+        return number - trajectory.last.frame - 1 > self.config.max_gap_s * CLIP_FPS
 
     def _credible(self, trajectory: Trajectory) -> bool:
-        score_N = [s.score for s in trajectory.sightings]
+        score_N = np.array([s.score for s in trajectory.sightings])
         length = trajectory.last.frame - trajectory.sightings[0].frame + 1
-        return length >= self.config.min_track_s * CLIP_FPS or float(np.mean(score_N)) >= self.config.sure_score
+        lasting = length >= self.config.min_track_s * CLIP_FPS
+        strong = (score_N >= self.config.start_score).sum() >= self.config.min_start_s * CLIP_FPS
+        return bool(score_N.mean() >= self.config.sure_score or (lasting and strong))
 
 
 def _repeat(live: list[Trajectory], number: int) -> None:
     for trajectory in live:
         if trajectory.last.frame == number - 1:
             trajectory.repeat(number)
-
-
-def _sighting(number: int, found: FaceDetections, n: int) -> Sighting:
-    return Sighting(number, found.xyxy_N4[n], found.landmarks_N52[n], float(found.score_N[n]))

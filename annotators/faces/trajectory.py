@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mitds.annotators.faces.boxes import Floats
 from mitds.annotators.identity.samples import IdentitySamples
 from mitds.manifests.records import Array, FaceTrack
 
@@ -29,7 +31,7 @@ class Trajectory:
 
     samples: IdentitySamples
     sightings: list[Sighting] = field(default_factory=list)
-    _velocity_2: Array = field(default_factory=lambda: np.zeros(2, np.float32))
+    _velocity_2: Floats = field(default_factory=lambda: np.zeros(2))
     _moved: int = -1
 
     @property
@@ -50,10 +52,11 @@ class Trajectory:
         last = self.last
         self.sightings.append(Sighting(frame, last.xyxy_4, last.landmarks_52, last.score))
 
-    def expected(self, frame: int) -> Array:
+    def expected(self, frame: int) -> Floats:
         """Return the box xyxy_4 at a later frame, at constant velocity and size."""
         shift_2 = self._velocity_2 * (frame - self._moved)
-        return self.last.xyxy_4 + np.concatenate([shift_2, shift_2])
+        xyxy_4: Floats = self.last.xyxy_4 + np.concatenate([shift_2, shift_2])
+        return xyxy_4
 
     def finished(self, number: int) -> FaceTrack:
         """Return the track: detector boxes as they were, short gaps bridged by straight lines."""
@@ -73,12 +76,12 @@ class Trajectory:
         )
 
 
-def _centre(xyxy_4: Array) -> Array:
+def _centre(xyxy_4: Floats) -> Floats:
     return (xyxy_4[:2] + xyxy_4[2:]) / 2
 
 
-def _bridge(frame_T: Array, seen_N: Array, values_N: Array) -> Array:
+def _bridge(frame_T: NDArray[np.int_], seen_N: NDArray[np.int_], values_N: Array) -> Array:
     """Interpolate values of any shape linearly from the frames seen to all frames."""
     flat_NC = values_N.reshape(len(seen_N), -1)
     flat_TC = np.stack([np.interp(frame_T, seen_N, column_N) for column_N in flat_NC.T], axis=1)
-    return flat_TC.reshape(len(frame_T), *values_N.shape[1:]).astype(np.float32)
+    return flat_TC.astype(np.float32).reshape(len(frame_T), *values_N.shape[1:])

@@ -1,4 +1,7 @@
-"""YuNet face detection through OpenCV (Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", 2023)."""
+"""YuNet face detection through OpenCV.
+
+Source: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research, 2023.
+"""
 
 from __future__ import annotations
 

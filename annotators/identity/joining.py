@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.manifests.records import Array, FaceTrack
+from mitds.manifests.records import FaceTrack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class JoiningConfig:
         max_shared_frames: Tracks of one shot that share more frames are two people.
     """
 
-    min_cosine: float = 0.4
+    min_cosine: float = 0.45
     max_shared_frames: int = 3
 
 
@@ -38,11 +38,13 @@ def join_identities(
         A track without an embedding is a person of its own.
     """
     flat = [(shot, track) for shot, tracks in enumerate(tracks_by_shot) for track in tracks]
-    known = [n for n, (_, track) in enumerate(flat) if track.embedding_D is not None]
+    known = {n: track.embedding_D for n, (_, track) in enumerate(flat) if track.embedding_D is not None}
     group_N = np.arange(len(flat))
     if known:
-        similarity_NN = _similarity([flat[n] for n in known], config)
-        group_N[known] = np.array(known)[average_link(similarity_NN, config.min_cosine)]
+        embedding_ND = np.stack(list(known.values())).astype(float)
+        apart_NN = _side_by_side([flat[n] for n in known], config.max_shared_frames)
+        similarity_NN = np.where(apart_NN, -np.inf, embedding_ND @ embedding_ND.T)
+        group_N[list(known)] = np.array(list(known))[average_link(similarity_NN, config.min_cosine)]
     order = sorted(range(len(flat)), key=lambda n: (flat[n][0], flat[n][1].first, flat[n][1].track))
     names: dict[int, str] = {}
     for n in order:
@@ -51,20 +53,19 @@ def join_identities(
     return [[next(named) for _ in tracks] for tracks in tracks_by_shot]
 
 
-def _similarity(tracks: Sequence[tuple[int, FaceTrack]], config: JoiningConfig) -> Array:
-    """Return cosines, similarity_NN; -inf for two people seen side by side."""
-    embedding_ND = np.stack([track.embedding_D for _, track in tracks])
+def _side_by_side(tracks: Sequence[tuple[int, FaceTrack]], max_shared_frames: int) -> NDArray[np.bool_]:
+    """Return apart_NN: True for tracks of one shot that are in view at the same time."""
     shot_N, first_N, last_N = np.array([(shot, track.first, track.last) for shot, track in tracks]).T
     shared_NN = np.minimum.outer(last_N, last_N) - np.maximum.outer(first_N, first_N) + 1
-    apart_NN = np.equal.outer(shot_N, shot_N) & (shared_NN > config.max_shared_frames)
-    return np.where(apart_NN, -np.inf, embedding_ND.astype(float) @ embedding_ND.T.astype(float))
+    apart_NN: NDArray[np.bool_] = np.equal.outer(shot_N, shot_N) & (shared_NN > max_shared_frames)
+    return apart_NN
 
 
 def average_link(similarity_NN: NDArray[np.float64], min_similarity: float) -> NDArray[np.intp]:
     """Cluster by average link; -inf between two items forbids every group that holds both.
 
     An average with -inf is -inf, so a constraint outlives all merges. The best partner of each group is
-    remembered and only searched again when that partner was merged: O(n^2) merges' work in practice.
+    remembered and searched again only when that partner was merged, so that n merges cost about O(n^2).
 
     Args:
         similarity_NN: Symmetric; larger is nearer.
@@ -82,14 +83,18 @@ def average_link(similarity_NN: NDArray[np.float64], min_similarity: float) -> N
     while best_N.max() >= min_similarity:
         a = int(best_N.argmax())
         keep, gone = sorted((a, int(partner_N[a])))
-        merged_N = (size_N[keep] * link_NN[keep] + size_N[gone] * link_NN[gone]) / (size_N[keep] + size_N[gone])
+        merged_N = (size_N[keep] * link_NN[keep] + size_N[gone] * link_NN[gone]) / (
+            size_N[keep] + size_N[gone]
+        )
         merged_N[[keep, gone]] = -np.inf
         link_NN[keep] = link_NN[:, keep] = merged_N
         link_NN[gone] = link_NN[:, gone] = -np.inf
         size_N[keep] += size_N[gone]
         group_N[group_N == gone] = keep
         # An average never exceeds the better of its parts: only rows that pointed here can have changed.
-        stale_K = np.flatnonzero((partner_N == keep) | (partner_N == gone) | np.isin(np.arange(count), (keep, gone)))
+        stale_K = np.flatnonzero(
+            (partner_N == keep) | (partner_N == gone) | np.isin(np.arange(count), (keep, gone))
+        )
         partner_N[stale_K] = link_NN[stale_K].argmax(axis=1)
         best_N[stale_K] = link_NN[stale_K, partner_N[stale_K]]
     return group_N

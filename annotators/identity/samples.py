@@ -27,7 +27,8 @@ class FaceCrop:
 
     def embed(self, embedder: FaceEmbedder) -> Array:
         """Return the unit-norm embedding_D."""
-        return embedder.embed(self.crop_HWC, self.landmarks_52[None])[0]
+        embedding_1D = embedder.embed(self.crop_HWC, self.landmarks_52[None])
+        return np.asarray(embedding_1D[0], np.float32)
 
 
 def cut_face(frame_HWC: Frame, xyxy_4: Array, landmarks_52: Array, score: float) -> FaceCrop:
@@ -83,7 +84,9 @@ class IdentitySamples:
     def embedding(self) -> Array | None:
         """Return the unit-norm mean embedding_D so far; None where no face was offered."""
         self._settle()
-        return None if self._sum_D is None else self._sum_D / np.linalg.norm(self._sum_D)
+        if self._sum_D is None:
+            return None
+        return np.asarray(self._sum_D / np.linalg.norm(self._sum_D), np.float32)
 
     def _settle(self) -> None:
         if self._pending is not None:

@@ -1,4 +1,7 @@
-"""SFace identity embeddings through OpenCV (Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss", 2021)."""
+"""SFace identity embeddings through OpenCV.
+
+Source: Zhong et al., "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
+"""
 
 from __future__ import annotations
 

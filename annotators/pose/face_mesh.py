@@ -99,10 +99,8 @@ def _part_region(mesh_P3: Array, part: Part) -> Region:
 
 def _sample(features_HWC: Array, region: Region) -> Array:
     """Sample a part of the feature map bilinearly; zero where it leaves the map."""
-    scale = FEATURES / SIDE
-    region = Region(*(v * scale for v in (region.x, region.y, region.width, region.height)), region.angle)
     grid_YX2 = np.stack(np.meshgrid(np.arange(SAMPLES), np.arange(SAMPLES)), axis=-1)
-    matrix = region.sampling((SAMPLES, SAMPLES))
+    matrix = region.scaled(FEATURES / SIDE).sampling((SAMPLES, SAMPLES))
     at_YX2 = grid_YX2 @ matrix[:, :2].T + matrix[:, 2]
     inside_YX1 = ((at_YX2 >= 0) & (at_YX2 <= FEATURES - 1)).all(axis=-1, keepdims=True)
     low_YX2 = np.clip(np.floor(at_YX2), 0, FEATURES - 2).astype(int)
@@ -110,4 +108,4 @@ def _sample(features_HWC: Array, region: Region) -> Array:
     right, down = np.moveaxis((at_YX2 - low_YX2)[..., None], 2, 0)
     top = features_HWC[y, x] * (1 - right) + features_HWC[y, x + 1] * right
     bottom = features_HWC[y + 1, x] * (1 - right) + features_HWC[y + 1, x + 1] * right
-    return ((top * (1 - down) + bottom * down) * inside_YX1).astype(np.float32)
+    return np.asarray((top * (1 - down) + bottom * down) * inside_YX1, np.float32)

@@ -59,11 +59,17 @@ class HandLandmarks:
         return Hand(float(out["Identity_1"].item()), float(out["Identity_2"].item()), points_P2)
 
 
-def first_region(wrist_2: Array, index_2: Array, pinky_2: Array) -> Region:
-    """Return where a hand should be, from three landmarks of the body."""
-    middle_2 = (2 * index_2 + pinky_2) / 3
+def region_of_fingers(wrist_2: Array, index_pinky_22: Array) -> Region:
+    """Return where a hand should be, from the body's wrist, index and little finger."""
+    middle_2 = (2 * index_pinky_22[0] + index_pinky_22[1]) / 3
     reach = float(np.linalg.norm(middle_2 - wrist_2))
     return _ahead(middle_2[0], middle_2[1], 2.7 * 2 * reach, _upward(middle_2 - wrist_2))
+
+
+def region_beyond(elbow_2: Array, wrist_2: Array, face_height: float) -> Region:
+    """Return where a hand should be, from the forearm and the size of the face alone."""
+    angle = _upward(wrist_2 - elbow_2) if np.isfinite(elbow_2).all() else 0.0
+    return _ahead(wrist_2[0], wrist_2[1], 2.0 * face_height, angle)
 
 
 def _upward(direction_2: Array) -> float:

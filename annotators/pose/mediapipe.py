@@ -18,10 +18,12 @@ from mitds.annotators.contracts import Frame
 from mitds.annotators.pose.blazepose import Body, BodyDetector, BodyLandmarks, body_region
 from mitds.annotators.pose.face_mesh import FaceMesh, FaceMeshConfig
 from mitds.annotators.pose.face_points import IBUG68
-from mitds.annotators.pose.hands import Hand, HandLandmarks, first_region
+from mitds.annotators.pose.hands import Hand, HandLandmarks, region_beyond, region_of_fingers
+from mitds.annotators.pose.people import overlap, veiled, without_borrowed, without_shared_hands
 from mitds.annotators.pose.per_person import KEYPOINTS, absent, estimate_each
 from mitds.annotators.pose.region import Region
-from mitds.annotators.pose.skeleton import FACE, FEET, LEFT_HAND, RIGHT_HAND
+from mitds.annotators.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from mitds.annotators.pose.smoothing import smoothed
 from mitds.manifests.records import Array
 
 BODY17 = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
@@ -33,8 +35,16 @@ FEET4 = {17: 31, 19: 29, 20: 32, 22: 30}
 HEAD, FACE5 = (0, 2, 5), (5, 2, 0, 10, 9)
 """BlazePose's nose and eyes; and the landmarks in the order of a FaceTrack."""
 
-SIDES = {"left": (LEFT_HAND, (15, 19, 17)), "right": (RIGHT_HAND, (16, 20, 18))}
-"""Keypoints of a hand, and BlazePose's wrist, index and little finger."""
+LIMBS = slice(5, 23)
+"""Keypoints that come from BlazePose alone, and tremble."""
+
+HEAD5 = {0: 4, 1: 473, 2: 468, 3: 454, 4: 234}
+"""Mesh point of nose, eyes and ears: ten times as fine as BlazePose's own, which sees the whole body."""
+
+SIDES = {"left": (LEFT_HAND, (7, 9), (19, 17)), "right": (RIGHT_HAND, (8, 10), (20, 18))}
+"""Keypoints of a hand, its elbow and wrist among the keypoints, and BlazePose's index and little finger."""
+
+ABSENT = (np.nan, np.nan, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,10 @@ class MediaPipePoseConfig:
         min_point: Confidence below which a body point is absent: hidden or outside the picture.
         min_wrist: Confidence of a wrist below which its hand is not looked for.
         min_hand: Probability that the region shows a hand.
+        min_torso: Face heights from shoulders to hips below which hips and legs are only guessed at.
+        follow: Share of the way that the region goes to where the body is, a frame; a still crop of a still
+            person gives still points.
+        smoothing: Frames over which shoulders, arms and legs are smoothed, without delay; 1: not at all.
         passes: Looks at a body or hand that was not followed from the frame before.
         mesh: Settings of the face mesh.
     """
@@ -58,8 +72,11 @@ class MediaPipePoseConfig:
     min_point: float = 0.1
     min_wrist: float = 0.3
     min_hand: float = 0.5
+    min_torso: float = 1.9
+    follow: float = 0.3
+    smoothing: int = 7
     passes: int = 2
-    mesh: FaceMeshConfig = FaceMeshConfig()
+    mesh: FaceMeshConfig = field(default_factory=FaceMeshConfig)
 
 
 @dataclass(slots=True)
@@ -67,6 +84,7 @@ class _Followed:
     """What is known of one person from the frame before."""
 
     body: Body | None = None
+    region: Region | None = None
     hands: dict[str, Hand] = field(default_factory=dict)
 
 
@@ -80,46 +98,88 @@ class MediaPipePose:
         self._detector, self._body, self._hand = BodyDetector(), BodyLandmarks(), HandLandmarks()
         self._mesh = FaceMesh(config.mesh)
 
-    def estimate(
-        self, frames: Iterable[Frame], face_xyxy_NT4: Array, visible_NT: NDArray[np.bool_]
-    ) -> Array:
+    def estimate(self, frames: Iterable[Frame], face_xyxy_NT4: Array, visible_NT: NDArray[np.bool_]) -> Array:
         """Estimate each person on each frame; see `PoseEstimator`."""
         people: defaultdict[int, _Followed] = defaultdict(_Followed)
 
-        def estimate(frame_HWC: Frame, n: int, face_4: Array) -> Array:
-            return self._person(frame_HWC, face_4, people[n])
+        def estimate(frame_HWC: Frame, face_N4: Array) -> Array:
+            return self._everybody(frame_HWC, face_N4, people)
 
-        return estimate_each(frames, face_xyxy_NT4, visible_NT, estimate)
+        pose_NTK3 = estimate_each(frames, face_xyxy_NT4, visible_NT, estimate)
+        pose_NTK3[:, :, LIMBS] = smoothed(pose_NTK3[:, :, LIMBS], self.config.smoothing)
+        return pose_NTK3
 
-    def _person(self, frame_HWC: Frame, face_4: Array, followed: _Followed) -> Array:
-        body = followed.body = self._find_body(frame_HWC, face_4, followed.body)
+    def _everybody(self, frame_HWC: Frame, face_N4: Array, people: defaultdict[int, _Followed]) -> Array:
+        pose_NK3 = absent(len(face_N4), KEYPOINTS)
+        seen = [int(n) for n in np.flatnonzero(np.isfinite(face_N4).all(axis=1))]
+        for n in seen:
+            own_HWC, who = veiled(frame_HWC, face_N4, n), people[n]
+            who.body, who.region = self._find_body(own_HWC, face_N4[n], who.region)
+            if who.body is not None:
+                pose_NK3[n] = self._body_points(who.body, face_N4[n])
+        pose_NK3 = without_borrowed(pose_NK3, face_N4)
+        for n in seen:
+            body = people[n].body
+            if body is None:
+                people[n].hands = {}
+                continue
+            hands = self._find_hands(frame_HWC, pose_NK3[n], face_N4[n], body, people[n].hands)
+            for side, hand in hands.items():
+                pose_NK3[n, SIDES[side][0]] = _with_confidence(hand.points_P2, hand.presence)
+            people[n].hands = hands
+            self._add_face(frame_HWC, pose_NK3[n], face_N4[n], body)
+        return without_shared_hands(pose_NK3)
+
+    def _body_points(self, body: Body, face_4: Array) -> Array:
         pose_K3 = absent(KEYPOINTS)
-        if body is None:
-            followed.hands = {}
-            return pose_K3
         pose_K3[:17] = body.landmarks_P3[list(BODY17)]
         pose_K3[list(FEET4)] = body.landmarks_P3[list(FEET4.values())]
-        pose_K3[pose_K3[:, 2] < self.config.min_point] = (np.nan, np.nan, 0.0)
-        followed.hands = self._find_hands(frame_HWC, body, followed.hands, face_4)
-        for side, hand in followed.hands.items():
-            pose_K3[SIDES[side][0]] = _with_confidence(hand.points_P2, hand.presence)
-        mesh_P3, presence = self._mesh.points(frame_HWC, face_4, body.landmarks_P3[list(FACE5), :2])
-        if np.isfinite(mesh_P3[0, 0]):
-            pose_K3[FACE] = _with_confidence(mesh_P3[list(IBUG68), :2], presence)
+        shoulders_2, hips_2 = pose_K3[5:7, :2].mean(axis=0), pose_K3[11:13, :2].mean(axis=0)
+        if np.linalg.norm(hips_2 - shoulders_2) < self.config.min_torso * (face_4[3] - face_4[1]):
+            pose_K3[11:23] = ABSENT
+        pose_K3[pose_K3[:, 2] < self.config.min_point] = ABSENT
         return pose_K3
 
-    def _find_body(self, frame_HWC: Frame, face_4: Array, last: Body | None) -> Body | None:
+    def _find_hands(
+        self, frame_HWC: Frame, pose_K3: Array, face_4: Array, body: Body, last: dict[str, Hand]
+    ) -> dict[str, Hand]:
+        found, height = {}, float(face_4[3] - face_4[1])
+        for side, (_, (elbow, wrist), fingers) in SIDES.items():
+            if pose_K3[wrist, 2] < self.config.min_wrist:
+                continue
+            wrist_2 = pose_K3[wrist, :2]
+            starts = [
+                region_of_fingers(wrist_2, body.landmarks_P3[list(fingers), :2]),
+                region_beyond(pose_K3[elbow, :2], wrist_2, height),
+            ]
+            looks = self._looks(frame_HWC, starts, last.get(side))
+            hand = next((h for h in looks if self._fits(h, wrist_2, height)), None)
+            if hand is not None:
+                found[side] = hand
+        return _distinct(found)
+
+    def _add_face(self, frame_HWC: Frame, pose_K3: Array, face_4: Array, body: Body) -> None:
+        mesh_P3, presence = self._mesh.points(frame_HWC, face_4, body.landmarks_P3[list(FACE5), :2])
+        if not np.isfinite(mesh_P3[0, 0]):
+            return
+        pose_K3[FACE] = _with_confidence(mesh_P3[list(IBUG68), :2], presence)
+        pose_K3[list(HEAD5), :2] = mesh_P3[list(HEAD5.values()), :2]
+
+    def _find_body(
+        self, frame_HWC: Frame, face_4: Array, last: Region | None
+    ) -> tuple[Body | None, Region | None]:
+        """Return the body of a face, and where to look for it on the next frame."""
         if last is not None:
-            body = self._body.estimate(frame_HWC, last.region)
+            body = self._body.estimate(frame_HWC, last)
             if self._is_ours(body, face_4):
-                return body
+                return body, last.towards(body.region, self.config.follow)
         for region in self._candidates(frame_HWC, face_4):
             body = self._body.estimate(frame_HWC, region)
             for _ in range(self.config.passes - 1):
                 body = self._body.estimate(frame_HWC, body.region)
             if self._is_ours(body, face_4):
-                return body
-        return None
+                return body, body.region
+        return None, None
 
     def _candidates(self, frame_HWC: Frame, face_4: Array) -> Iterator[Region]:
         """Yield, for each search square, the region of the best detection whose face is the given one."""
@@ -134,58 +194,38 @@ class MediaPipePose:
 
     def _is_ours(self, body: Body, face_4: Array) -> bool:
         """Tell whether the head lies in the face box and the shoulders hang where that head can have them."""
-        corner_2, size_2 = face_4[:2], face_4[2:] - face_4[:2]
-        head_H2 = (body.landmarks_P3[list(HEAD), :2] - corner_2) / size_2
-        left_2, right_2 = (body.landmarks_P3[[11, 12], :2] - corner_2) / size_2[1]
-        neck = np.linalg.norm((left_2 + right_2) / 2 - head_H2.mean(axis=0))
+        size_2 = face_4[2:] - face_4[:2]
+        head_H2, (left_2, right_2) = (
+            body.landmarks_P3[list(HEAD), :2],
+            body.landmarks_P3[[11, 12], :2] / size_2[1],
+        )
+        place_H2 = (head_H2 - face_4[:2]) / size_2
+        neck = np.linalg.norm((left_2 + right_2) / 2 - head_H2.mean(axis=0) / size_2[1])
         return bool(
             body.presence >= self.config.min_body
-            and ((head_H2 > -0.25) & (head_H2 < 1.25)).all()
+            and ((place_H2 > -0.25) & (place_H2 < 1.25)).all()
             and 0.3 < neck < 2.5
             and np.linalg.norm(left_2 - right_2) < 4.0
         )
 
-    def _find_hands(
-        self, frame_HWC: Frame, body: Body, last: dict[str, Hand], face_4: Array
-    ) -> dict[str, Hand]:
-        found, face_height = {}, float(face_4[3] - face_4[1])
-        for side, (_, (wrist, index, pinky)) in SIDES.items():
-            points_P3 = body.landmarks_P3
-            if points_P3[wrist, 2] < self.config.min_wrist:
-                continue
-            start = first_region(points_P3[wrist, :2], points_P3[index, :2], points_P3[pinky, :2])
-            for hand in self._looks(frame_HWC, start, last.get(side)):
-                if self._fits(hand, points_P3[wrist, :2], face_height):
-                    found[side] = hand
-                    break
-        return _distinct(found)
-
-    def _looks(self, frame_HWC: Frame, start: Region, last: Hand | None) -> Iterator[Hand]:
+    def _looks(self, frame_HWC: Frame, starts: list[Region], last: Hand | None) -> Iterator[Hand]:
         if last is not None:
             yield self._hand.estimate(frame_HWC, last.region)
-        hand = self._hand.estimate(frame_HWC, start)
-        for _ in range(self.config.passes - 1):
-            if hand.presence < self.config.min_hand:
-                return
-            hand = self._hand.estimate(frame_HWC, hand.region)
-        yield hand
+        for start in starts:
+            hand = self._hand.estimate(frame_HWC, start)
+            for _ in range(self.config.passes - 1):
+                if hand.presence >= self.config.min_hand:
+                    hand = self._hand.estimate(frame_HWC, hand.region)
+            yield hand
 
     def _fits(self, hand: Hand, wrist_2: Array, face_height: float) -> bool:
         """Tell whether a hand is one, hangs on the body's wrist, and is of a size with the face."""
         off = float(np.linalg.norm(hand.points_P2[0] - wrist_2))
         return (
             hand.presence >= self.config.min_hand
-            and off < 0.6 * face_height
+            and off < 0.4 * face_height
             and 0.1 * face_height < hand.size < 1.2 * face_height
         )
-
-
-def overlap(xyxy_N4: Array, xyxy_4: Array) -> Array:
-    """Return the intersection over union of boxes with one box."""
-    low_N2, high_N2 = np.maximum(xyxy_N4[:, :2], xyxy_4[:2]), np.minimum(xyxy_N4[:, 2:], xyxy_4[2:])
-    common_N = np.prod(np.clip(high_N2 - low_N2, 0, None), axis=1)
-    area_N = np.prod(xyxy_N4[:, 2:] - xyxy_N4[:, :2], axis=1) + np.prod(xyxy_4[2:] - xyxy_4[:2])
-    return np.asarray(common_N / np.maximum(area_N - common_N, 1e-9), np.float32)
 
 
 def _distinct(hands: dict[str, Hand]) -> dict[str, Hand]:

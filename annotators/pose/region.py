@@ -48,6 +48,25 @@ class Region:
         width, height = (high - low) * scale
         return cls(float(x), float(y), float(width), float(height), angle)
 
+    def towards(self, other: Region, share: float) -> Region:
+        """Go a share of the way to another region, or all of it where that one is a tenth of a side away."""
+        far = (
+            max(abs(other.x - self.x), abs(other.y - self.y), abs(other.width - self.width))
+            > 0.1 * self.width
+        )
+        turn = (other.angle - self.angle + np.pi) % (2 * np.pi) - np.pi
+        if far or abs(turn) > 0.2:
+            return other
+        mix = (1 - share) * self._array() + share * other._array()
+        return Region(*(float(v) for v in mix[:4]), angle=self.angle + share * turn)
+
+    def scaled(self, factor: float) -> Region:
+        """Return the region in a picture of another resolution."""
+        return Region(*(float(v) for v in factor * self._array()[:4]), angle=self.angle)
+
+    def _array(self) -> NDArray[np.float64]:
+        return np.array([self.x, self.y, self.width, self.height, self.angle])
+
     def matrix(self, size: tuple[int, int]) -> NDArray[np.float64]:
         """Return the 2x3 map from a (width, height) crop to the picture."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)

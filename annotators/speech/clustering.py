@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mitds.manifests.records import Array
 
+Labels = NDArray[np.int64]
+Weights = NDArray[np.float64]
 
-def agglomerate(
-    affinity_NN: Array, weight_N: Array, *, threshold: float, fewest: int = 1, most: int | None = None
-) -> NDArray[np.int64]:
-    """Join the most alike groups again and again (average linkage).
+
+def cluster(
+    embedding_ND: Array,
+    weight_N: Weights,
+    barred: Sequence[tuple[int, int]],
+    *,
+    threshold: float,
+    fewest: int = 1,
+    most: int | None = None,
+    most_items: int,
+) -> Labels:
+    """Group items by voice.
 
     Args:
-        affinity_NN: Symmetric likeness; minus infinity between items that must not share a group. A group inherits
-            all such bars of its members, so they hold even against `most`.
+        embedding_ND: Unit-norm embeddings.
+        weight_N: Positive weight of each item.
+        barred: Pairs of items that are two people.
+        threshold: See `agglomerate`.
+        fewest: See `agglomerate`.
+        most: See `agglomerate`.
+        most_items: Only the heaviest so many items are clustered, the others join the most alike group:
+            memory grows with the square of this number.
+
+    Returns:
+        group_N: group of each item, numbered by first item.
+    """
+    heaviest = np.sort(np.argsort(-weight_N, kind="stable")[:most_items])
+    place = {int(item): i for i, item in enumerate(heaviest)}
+    like_NN = embedding_ND[heaviest] @ embedding_ND[heaviest].T
+    for a, b in barred:
+        if a in place and b in place:
+            like_NN[place[a], place[b]] = like_NN[place[b], place[a]] = -np.inf
+    group_H = agglomerate(like_NN, weight_N[heaviest], threshold=threshold, fewest=fewest, most=most)
+    group_N = (embedding_ND @ centroids(embedding_ND[heaviest], weight_N[heaviest], group_H).T).argmax(axis=1)
+    group_N[heaviest] = group_H
+    return relabel(group_N)
+
+
+def agglomerate(
+    affinity_NN: Array, weight_N: Weights, *, threshold: float, fewest: int = 1, most: int | None = None
+) -> Labels:
+    """Join the two most alike groups again and again (average linkage).
+
+    Args:
+        affinity_NN: Symmetric likeness; minus infinity between items that must not share a group. A group
+            inherits all such bars of its members, so they hold even against `most`.
         weight_N: Positive weight of each item in a group's mean likeness.
         threshold: Groups less alike than this are not joined.
         fewest: Stop at this many groups.
@@ -24,24 +66,22 @@ def agglomerate(
     Returns:
         group_N: group of each item, numbered by first item.
     """
-    like_NN = affinity_NN.astype(np.float32, copy=True)
+    like_NN, weight_N = affinity_NN.copy(), weight_N.copy()
     np.fill_diagonal(like_NN, -np.inf)
-    weight_N = weight_N.astype(np.float64, copy=True)
-    member_N = np.arange(len(weight_N))
+    group_N = np.arange(len(weight_N))
     best_N = like_NN.max(axis=1, initial=-np.inf)
-    alive = len(weight_N)
-    while alive > max(1, fewest):
+    for groups in range(len(weight_N), max(1, fewest), -1):
         i = int(best_N.argmax())
-        if best_N[i] == -np.inf or (best_N[i] < threshold and (most is None or alive <= most)):
+        if best_N[i] == -np.inf or (best_N[i] < threshold and (most is None or groups <= most)):
             break
         j = int(like_NN[i].argmax())
         _join(like_NN, weight_N, best_N, i, j)
-        member_N[member_N == j] = i
-        alive -= 1
-    return relabel(member_N)
+        group_N[group_N == j] = i
+    return relabel(group_N)
 
 
-def _join(like_NN: Array, weight_N: NDArray[np.float64], best_N: Array, i: int, j: int) -> None:
+def _join(like_NN: Array, weight_N: Weights, best_N: Array, i: int, j: int) -> None:
+    """Make group j part of group i, in place; `best_N` stays the maximum of each row."""
     total = weight_N[i] + weight_N[j]
     mean_N = (weight_N[i] * like_NN[i] + weight_N[j] * like_NN[j]) / total
     mean_N[[i, j]] = -np.inf
@@ -53,30 +93,35 @@ def _join(like_NN: Array, weight_N: NDArray[np.float64], best_N: Array, i: int, 
     best_N[stale_N] = like_NN[stale_N].max(axis=1)
 
 
-def relabel(label_N: NDArray[np.int64]) -> NDArray[np.int64]:
+def relabel(label_N: Labels) -> Labels:
     """Number labels 0, 1, ... by first appearance."""
     _, first, inverse = np.unique(label_N, return_index=True, return_inverse=True)
-    rank: NDArray[np.int64] = first.argsort().argsort()
+    rank: Labels = first.argsort().argsort()
     return rank[inverse]
 
 
-def centroids(embedding_ND: Array, weight_N: Array, group_N: NDArray[np.int64]) -> Array:
+def centroids(embedding_ND: Array, weight_N: Weights, group_N: Labels) -> Array:
     """Return unit-norm weighted mean embeddings of the groups, centroid_VD."""
-    sum_VD = np.zeros((int(group_N.max(initial=-1)) + 1, embedding_ND.shape[1]), np.float32)
+    sum_VD = np.zeros((int(group_N.max()) + 1, embedding_ND.shape[1]))
     np.add.at(sum_VD, group_N, weight_N[:, None] * embedding_ND)
-    mean_VD: Array = sum_VD / np.linalg.norm(sum_VD, axis=1, keepdims=True)
-    return mean_VD
+    sum_VD /= np.linalg.norm(sum_VD, axis=1, keepdims=True)
+    return sum_VD.astype(np.float32)
 
 
 def absorb(
-    group_N: NDArray[np.int64], embedding_ND: Array, weight_N: Array, *, smallest: float, likeness: float
-) -> NDArray[np.int64]:
-    """Give the groups that weigh less than `smallest` to the most alike big group, if it is at least so alike."""
+    group_N: Labels, embedding_ND: Array, weight_N: Weights, *, smallest: float, likeness: float
+) -> tuple[Labels, NDArray[np.bool_]]:
+    """Give the members of small groups to the most alike big group, if one is at least `likeness` alike.
+
+    Returns:
+        group_N: The groups, numbered by first item.
+        stray_N: True for items of small groups that no big group is like, where there is a big group.
+    """
     centroid_VD = centroids(embedding_ND, weight_N, group_N)
-    big_V = np.bincount(group_N, weight_N, len(centroid_VD)) >= smallest
-    target_V = np.arange(len(centroid_VD))
-    for v in np.flatnonzero(~big_V) if big_V.any() else []:
-        like_V = np.where(big_V, centroid_VD @ centroid_VD[v], -np.inf)
-        if like_V.max() >= likeness:
-            target_V[v] = like_V.argmax()
-    return relabel(target_V[group_N])
+    big_V = np.bincount(group_N, weight_N) >= smallest
+    if not big_V.any():
+        return group_N, np.zeros(len(group_N), np.bool_)
+    like_VV = np.where(big_V[None, :], centroid_VD @ centroid_VD.T, -np.inf)
+    near_V = like_VV.max(axis=1) >= likeness
+    target_V = np.where(~big_V & near_V, like_VV.argmax(axis=1), np.arange(len(big_V)))
+    return relabel(target_V[group_N]), (~big_V & ~near_V)[group_N]

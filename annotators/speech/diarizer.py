@@ -3,71 +3,82 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mitds.annotators.speech.clustering import absorb, agglomerate, centroids, relabel
+from mitds.annotators.speech.clustering import Labels, absorb, centroids, cluster, relabel
 from mitds.annotators.speech.ecapa import EMBEDDING, VoiceEmbedder
-from mitds.annotators.speech.glimpses import Glimpses, lone_runs, look, pieces_of, runs_of
+from mitds.annotators.speech.glimpses import Glimpses, Pieces, lone_runs, look
 from mitds.annotators.speech.reconstruction import (
-    NOBODY,
     activity,
+    barred_pairs,
     fill_nearest,
     label_steps,
-    loudness,
     name_overlaps,
     smooth_labels,
     turns_of,
 )
-from mitds.annotators.speech.segmentation import HOP_S, STEP_S, Segmentation, Segmenter
+from mitds.annotators.speech.segmentation import HOP_S, Segmentation, Segmenter, hush, loudness, step_count
 from mitds.manifests.records import Array, SpeechTurn, Voices
+
+ROUNDS = 2
+"""Times that glimpses are renamed by the voices' mean embeddings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationEcapaConfig:
-    """Settings of `SegmentationEcapa`; seconds unless said otherwise.
+    """Settings of `SegmentationEcapa`.
 
     Attributes:
-        stride_s: Between two ten-second windows of the segmentation network.
-        glimpse_s: Length of the stretches that are embedded.
-        shortest_s: Lone speech shorter than this is not embedded but follows its neighbour.
+        stride_s: Seconds between two ten-second windows of the segmentation network.
+        hush_db: Steps this far below the loudest speech within five seconds are silent.
+        glimpse_s: Seconds of the stretches that are embedded.
+        shortest_s: Lone speech of fewer seconds is not embedded but follows its neighbour.
         change_likeness: Cosine of adjacent glimpses below which the voice may have changed.
         same_voice: Mean cosine above which pieces are one voice.
-        smallest_voice_s: Voices with less lone speech are given to a voice that is at least `absorb_likeness` alike.
-        absorb_likeness: See `smallest_voice_s`.
-        switch_cost: Cosine a change of voice must win.
-        fewest: Least number of voices where there is speech, if enough pieces are found.
+        smallest_voice_s: Voices with fewer seconds alone go to the most alike bigger voice, or to nobody.
+        absorb_likeness: Cosine that the former takes.
+        switch_cost: Cosine that a change of voice within a run must win.
+        fewest: Least number of voices where there is speech, as far as there are pieces.
         most: Greatest number of voices; None leaves it to `same_voice`.
+        most_pieces: Only the longest so many pieces are clustered; bounds memory on very long sources.
         onset: Probability above which a turn begins.
         offset: Probability below which it ends.
-        shortest_turn_s: Shorter turns are dropped.
-        pause_s: Shorter pauses are bridged.
-        most_pieces: Only the longest so many pieces are clustered; bounds memory on very long sources.
-        device: Where the segmentation network runs.
+        pause_s: Pauses of fewer seconds are bridged in turns.
+        shortest_turn_s: Turns of fewer seconds are dropped.
+        fill_s: Unnamed speech takes the name of speech at most so many seconds away.
+        device: Where the segmentation network runs: "cpu", "cuda" or "coreml".
     """
 
     stride_s: float = 1.0
+    hush_db: float = 43.0
     glimpse_s: float = 1.5
     shortest_s: float = 0.3
     change_likeness: float = 0.3
     same_voice: float = 0.3
-    smallest_voice_s: float = 1.0
+    smallest_voice_s: float = 0.75
     absorb_likeness: float = 0.15
     switch_cost: float = 0.3
     fewest: int = 1
     most: int | None = None
+    most_pieces: int = 4000
     onset: float = 0.5
     offset: float = 0.4
+    pause_s: float = 0.3
     shortest_turn_s: float = 0.1
-    pause_s: float = 0.2
-    most_pieces: int = 4000
+    fill_s: float = 0.3
     device: str = "cpu"
 
 
+RUN_PAUSE_S = 0.15
+"""Pauses up to this do not part a run of lone speech: they are stop consonants and breaths."""
+
+
 class SegmentationEcapa:
-    """Tells voices apart: who talks alone is heard from embeddings, how many talk from the segmentation network."""
+    """Tells voices apart: how many talk comes from the segmentation network, who it is from voice embeddings.
+
+    Long waves are streamed: beside the wave, memory grows by about 30 kB a minute plus `most_pieces` squared.
+    """
 
     name = "segmentation-ecapa"
 
@@ -77,48 +88,89 @@ class SegmentationEcapa:
         self._embedder = VoiceEmbedder()
 
     def diarize(self, wave_S: Array) -> Voices:
-        """Return who speaks when; silence, noise and waves without 0.3 s of lone speech give no voices."""
+        """Return who speaks when; silence, noise and waves without 0.3 s of lone speech give no voices.
+
+        Args:
+            wave_S: float32 mono at 16 kHz; may be empty.
+        """
         if len(wave_S) == 0:
             return nobody(np.zeros(0, np.float32), self.name)
-        segmentation = self._segmenter.segment(wave_S)
-        return self.name_voices(wave_S, segmentation)
-
-    def name_voices(self, wave_S, segmentation):
-        runs = lone_runs(segmentation, round(self.config.shortest_s / HOP_S))
+        level_F = loudness(wave_S, step_count(len(wave_S)))
+        segmentation = hush(self._segmenter.segment(wave_S), level_F, self.config.hush_db)
+        runs = lone_runs(segmentation, shortest=_steps(self.config.shortest_s), pause=_steps(RUN_PAUSE_S))
         if not runs:
             return nobody(segmentation.any_F, self.name)
-        glimpses = look(wave_S, runs, round(self.config.glimpse_s / HOP_S), self._embedder)
-        return self.finish(wave_S, segmentation, runs, glimpses)
+        glimpses = look(wave_S, runs, _steps(self.config.glimpse_s), self._embedder)
+        return self._voices(segmentation, level_F, *self._named(glimpses, segmentation))
 
-    def finish(self, wave_S, segmentation, runs, glimpses):
-        c = self.config
-        piece_G = pieces_of(glimpses, c.change_likeness)
-        seconds_G = np.diff(glimpses.span_G2, axis=1)[:, 0] * HOP_S
-        bounds = []
-        emb = centroids(glimpses.embedding_GD, seconds_G, piece_G)
-        n = len(emb)
-        lo = np.full(n, 10**9); hi = np.zeros(n, int)
-        np.minimum.at(lo, piece_G, glimpses.span_G2[:, 0]); np.maximum.at(hi, piece_G, glimpses.span_G2[:, 1])
-        weight_N = (hi - lo) * HOP_S
-        group_N = agglomerate(emb @ emb.T, weight_N, threshold=c.same_voice, fewest=c.fewest, most=c.most)
-        group_N = absorb(group_N, emb, weight_N, smallest=c.smallest_voice_s, likeness=c.absorb_likeness)
-        label_G = group_N[piece_G]
-        for _ in range(2):
-            cent = centroids(glimpses.embedding_GD, seconds_G, relabel(label_G))
-            label_G = smooth_labels(glimpses.embedding_GD @ cent.T, glimpses.run_G, c.switch_cost)
-        label_G = relabel(label_G)
-        cent = centroids(glimpses.embedding_GD, seconds_G, label_G)
-        V = len(cent)
-        label_F = label_steps(runs, glimpses, label_G, loudness(wave_S, len(segmentation.any_F)))
-        pair = name_overlaps(segmentation, label_F, V)
-        label_F = fill_nearest(label_F, segmentation.any_F > c.offset)
-        act = activity(segmentation, label_F, pair, V)
-        turns = []
-        for v in range(V):
-            for a, b in turns_of(act[:, v], onset=c.onset, offset=c.offset, shortest=round(c.shortest_turn_s / HOP_S), pause=round(c.pause_s / HOP_S)):
-                turns.append(SpeechTurn(voice=f"V{v}", start_s=a * HOP_S, end_s=b * HOP_S))
-        return Voices(voices=tuple(f"V{v}" for v in range(V)), turns=tuple(sorted(turns, key=lambda t: t.start_s)),
-            activity_FV=act, speech_F=segmentation.any_F, hop_s=HOP_S, embedding_VD=cent, model=self.name)
+    def _named(self, glimpses: Glimpses, segmentation: Segmentation) -> tuple[Glimpses, Labels, Array]:
+        """Return the glimpses that belong to a voice, label_G and the voices' embeddings, centroid_VD."""
+        config = self.config
+        pieces = Pieces.of(glimpses, config.change_likeness)
+        embedding_PD = centroids(glimpses.embedding_GD, pieces.weight_G, pieces.piece_G)
+        group_P = cluster(
+            embedding_PD,
+            pieces.seconds_P,
+            barred_pairs(segmentation, pieces),
+            threshold=config.same_voice,
+            fewest=config.fewest,
+            most=config.most,
+            most_items=config.most_pieces,
+        )
+        group_P, stray_P = absorb(
+            group_P,
+            embedding_PD,
+            pieces.seconds_P,
+            smallest=config.smallest_voice_s,
+            likeness=config.absorb_likeness,
+        )
+        keep_G = ~stray_P[pieces.piece_G]
+        kept, weight_G = glimpses.only(keep_G), pieces.weight_G[keep_G]
+        label_G = relabel(group_P[pieces.piece_G][keep_G])
+        for _ in range(ROUNDS):
+            centroid_VD = centroids(kept.embedding_GD, weight_G, label_G)
+            label_G = relabel(
+                smooth_labels(kept.embedding_GD @ centroid_VD.T, kept.run_G, config.switch_cost)
+            )
+        return kept, label_G, centroids(kept.embedding_GD, weight_G, label_G)
+
+    def _voices(
+        self,
+        segmentation: Segmentation,
+        level_F: Array,
+        glimpses: Glimpses,
+        label_G: Labels,
+        centroid_VD: Array,
+    ) -> Voices:
+        config = self.config
+        lone_F = label_steps(glimpses, label_G, level_F)
+        pair_F2 = name_overlaps(segmentation, lone_F, len(centroid_VD))
+        label_F = fill_nearest(lone_F, segmentation.any_F > config.offset, _steps(config.fill_s))
+        activity_FV = activity(segmentation, label_F, pair_F2, len(centroid_VD))
+        turns = self._turns(activity_FV)
+        heard = {v: f"V{n}" for n, v in enumerate(dict.fromkeys(v for _, _, v in turns))}
+        order = np.array(list(heard), np.int64)
+        return Voices(
+            voices=tuple(heard.values()),
+            turns=tuple(SpeechTurn(voice=heard[v], start_s=a * HOP_S, end_s=b * HOP_S) for a, b, v in turns),
+            activity_FV=activity_FV[:, order],
+            speech_F=segmentation.any_F,
+            hop_s=HOP_S,
+            embedding_VD=centroid_VD[order],
+            model=self.name,
+        )
+
+    def _turns(self, activity_FV: Array) -> list[tuple[int, int, int]]:
+        """Return first step, end step and voice of all turns, by start."""
+        config = self.config
+        shortest, pause = _steps(config.shortest_turn_s), _steps(config.pause_s)
+        return sorted(
+            (first, end, v)
+            for v in range(activity_FV.shape[1])
+            for first, end in turns_of(
+                activity_FV[:, v], onset=config.onset, offset=config.offset, shortest=shortest, pause=pause
+            )
+        )
 
 
 def nobody(speech_F: Array, model: str) -> Voices:
@@ -132,3 +184,7 @@ def nobody(speech_F: Array, model: str) -> Voices:
         embedding_VD=np.zeros((0, EMBEDDING), np.float32),
         model=model,
     )
+
+
+def _steps(seconds: float) -> int:
+    return round(seconds / HOP_S)

@@ -6,13 +6,16 @@ The modules are named so that their state dict has the keys of the checkpoint
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mitds.annotators.runtime import single_threaded
 from mitds.manifests.records import Array
 from mitds.time import AUDIO_HZ
 from mitds.weights import resolve
@@ -29,7 +32,7 @@ TINY = 1e-10
 
 
 def mel_filters() -> Tensor:
-    """Return triangular filters over 0..8 kHz, filter_FM; each is symmetric in Hz, as wide as its left flank."""
+    """Return triangular filters over 0..8 kHz, filter_FM; each as wide on both sides as its left flank."""
     top = 2595 * np.log10(1 + AUDIO_HZ / 2 / 700)
     edge_hz = 700 * (10 ** (np.linspace(0, top, MELS + 2) / 2595) - 1)
     bin_hz = np.linspace(0, AUDIO_HZ / 2, WINDOW // 2 + 1)
@@ -59,41 +62,23 @@ class FilterBank(nn.Module):
         return (level_BTM - level_BTM.mean(dim=1, keepdim=True)).transpose(1, 2)
 
 
-class Conv(nn.Module):
-    """Convolution over time that keeps the length, mirrored at both ends."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> None:
-        super().__init__()
-        same = dilation * (kernel - 1) // 2
-        self.conv = nn.Conv1d(
-            inputs, outputs, kernel, dilation=dilation, padding=same, padding_mode="reflect" if same else "zeros"
-        )
-
-    def forward(self, x_BCT: Tensor) -> Tensor:
-        return self.conv(x_BCT)
+def convolution(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Build a convolution over time that keeps the length, mirrored at both ends."""
+    same = dilation * (kernel - 1) // 2
+    mode: Literal["reflect", "zeros"] = "reflect" if same else "zeros"
+    conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=same, padding_mode=mode)
+    return nn.Sequential(OrderedDict(conv=conv))
 
 
-class Norm(nn.Module):
-    """Batch normalisation, under the name the checkpoint gives it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
-
-    def forward(self, x_BCT: Tensor) -> Tensor:
-        return self.norm(x_BCT)
+def normalisation(channels: int) -> nn.Sequential:
+    """Build a batch normalisation under the name that the checkpoint gives it."""
+    return nn.Sequential(OrderedDict(norm=nn.BatchNorm1d(channels)))
 
 
-class TimeDelay(nn.Module):
-    """Convolution, ReLU, normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> None:
-        super().__init__()
-        self.conv = Conv(inputs, outputs, kernel, dilation)
-        self.norm = Norm(outputs)
-
-    def forward(self, x_BCT: Tensor) -> Tensor:
-        return self.norm(torch.relu(self.conv(x_BCT)))
+def time_delay(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Build convolution, ReLU, normalisation."""
+    conv = convolution(inputs, outputs, kernel, dilation)
+    return nn.Sequential(OrderedDict(conv=conv, relu=nn.ReLU(), norm=normalisation(outputs)))
 
 
 class Res2Net(nn.Module):
@@ -102,9 +87,10 @@ class Res2Net(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         width = channels // SCALE
-        self.blocks = nn.ModuleList(TimeDelay(width, width, 3, dilation) for _ in range(SCALE - 1))
+        self.blocks = nn.ModuleList(time_delay(width, width, 3, dilation) for _ in range(SCALE - 1))
 
     def forward(self, x_BCT: Tensor) -> Tensor:
+        """Filter, slice by slice."""
         first, *rest = x_BCT.chunk(SCALE, dim=1)
         slices, carry = [first], torch.zeros_like(first)
         for block, part in zip(self.blocks, rest, strict=True):
@@ -118,10 +104,11 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = Conv(channels, BOTTLENECK)
-        self.conv2 = Conv(BOTTLENECK, channels)
+        self.conv1 = convolution(channels, BOTTLENECK)
+        self.conv2 = convolution(BOTTLENECK, channels)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
+        """Scale the channels."""
         gate = torch.relu(self.conv1(x_BCT.mean(dim=2, keepdim=True)))
         return x_BCT * torch.sigmoid(self.conv2(gate))
 
@@ -131,13 +118,15 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.tdnn1 = TimeDelay(channels, channels)
+        self.tdnn1 = time_delay(channels, channels)
         self.res2net_block = Res2Net(channels, dilation)
-        self.tdnn2 = TimeDelay(channels, channels)
+        self.tdnn2 = time_delay(channels, channels)
         self.se_block = SqueezeExcite(channels)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
-        return x_BCT + self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(x_BCT))))
+        """Return input plus result."""
+        change_BCT: Tensor = self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(x_BCT))))
+        return x_BCT + change_BCT
 
 
 class AttentivePooling(nn.Module):
@@ -145,10 +134,11 @@ class AttentivePooling(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.tdnn = TimeDelay(3 * channels, BOTTLENECK)
-        self.conv = Conv(BOTTLENECK, channels)
+        self.tdnn = time_delay(3 * channels, BOTTLENECK)
+        self.conv = convolution(BOTTLENECK, channels)
 
     def forward(self, x_BCT: Tensor) -> Tensor:
+        """Return the statistics, pooled_BC."""
         uniform = torch.full_like(x_BCT, 1 / x_BCT.shape[2])
         context = _statistics(x_BCT, uniform).unsqueeze(2).expand(-1, -1, x_BCT.shape[2])
         attention = self.conv(torch.tanh(self.tdnn(torch.cat([x_BCT, context], dim=1))))
@@ -166,12 +156,12 @@ class EcapaTdnn(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        entry = TimeDelay(MELS, CHANNELS, kernel=5)
+        entry = time_delay(MELS, CHANNELS, kernel=5)
         self.blocks = nn.ModuleList([entry, *(Block(CHANNELS, dilation) for dilation in (2, 3, 4))])
-        self.mfa = TimeDelay(3 * CHANNELS, 3 * CHANNELS)
+        self.mfa = time_delay(3 * CHANNELS, 3 * CHANNELS)
         self.asp = AttentivePooling(3 * CHANNELS)
-        self.asp_bn = Norm(6 * CHANNELS)
-        self.fc = Conv(6 * CHANNELS, EMBEDDING)
+        self.asp_bn = normalisation(6 * CHANNELS)
+        self.fc = convolution(6 * CHANNELS, EMBEDDING)
 
     def forward(self, feature_BMT: Tensor) -> Tensor:
         """Return raw embeddings, embedding_BD."""
@@ -180,7 +170,8 @@ class EcapaTdnn(nn.Module):
             x = block(x)
             depths.append(x)
         pooled = self.asp(self.mfa(torch.cat(depths[1:], dim=1)))
-        return self.fc(self.asp_bn(pooled.unsqueeze(2))).squeeze(2)
+        embedding_BD: Tensor = self.fc(self.asp_bn(pooled.unsqueeze(2))).squeeze(2)
+        return embedding_BD
 
 
 def load_ecapa(path: Path) -> EcapaTdnn:
@@ -195,6 +186,7 @@ class VoiceEmbedder:
 
     @cached_property
     def _model(self) -> nn.Sequential:
+        single_threaded()
         return nn.Sequential(FilterBank(), load_ecapa(resolve("speech.ecapa"))).eval()
 
     @torch.inference_mode()

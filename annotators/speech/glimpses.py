@@ -1,22 +1,36 @@
 """Glimpses: short overlapping stretches of lone speech, each turned into a voice embedding.
 
-The segmentation network often gives two people who talk in turn to one local speaker. So its stretches are only
-taken as places where one person talks at a time; who that is, and where another takes over, is heard from glimpses.
+The segmentation network often gives two people who talk in turn to one local speaker. So its stretches only
+count as places where one person talks at a time; who that is, and where another takes over, is heard from
+glimpses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.annotators.speech.ecapa import VoiceEmbedder
-from mitds.annotators.speech.segmentation import STEP_S, Segmentation
+from mitds.annotators.speech.segmentation import HOP_S, STEP_S, Segmentation
 from mitds.manifests.records import Array
+
+Run = tuple[int, int]
+"""Steps [first, end)."""
 
 PER_GLIMPSE = 4
 """A new glimpse starts every quarter of a glimpse."""
+
+IMPURE = 0.02
+"""Weight of a glimpse that is half another's voice: it must not count, but a piece may have no better one."""
+
+
+class Embedder(Protocol):
+    """Turns sound of one voice into a unit-norm embedding."""
+
+    def embed(self, wave_S: Array) -> Array:
+        """Return embedding_D."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +38,13 @@ class Glimpses:
     """Embedded stretches, in order of time.
 
     Attributes:
-        span_G2: First step and end step.
-        run_G: Which run of lone speech each lies in.
+        runs: The runs of lone speech.
+        span_G2: First step and end step of each glimpse.
+        run_G: Which run each lies in.
         embedding_GD: Unit-norm embeddings.
     """
 
+    runs: tuple[Run, ...]
     span_G2: NDArray[np.int64]
     run_G: NDArray[np.int64]
     embedding_GD: Array
@@ -36,66 +52,133 @@ class Glimpses:
     @property
     def middle_G(self) -> NDArray[np.float64]:
         """Return the middle step of each glimpse."""
-        return self.span_G2.mean(axis=1)
+        middle_G: NDArray[np.float64] = self.span_G2.mean(axis=1)
+        return middle_G
+
+    @property
+    def seconds_G(self) -> NDArray[np.float64]:
+        """Return the length of each glimpse."""
+        seconds_G: NDArray[np.float64] = (self.span_G2[:, 1] - self.span_G2[:, 0]) * np.float64(HOP_S)
+        return seconds_G
+
+    def only(self, keep_G: NDArray[np.bool_]) -> Glimpses:
+        """Return some of the glimpses; the runs stay as they are."""
+        return replace(
+            self,
+            span_G2=self.span_G2[keep_G],
+            run_G=self.run_G[keep_G],
+            embedding_GD=self.embedding_GD[keep_G],
+        )
 
 
-def runs_of(mask_F: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the runs [first, end) of True."""
+def runs_of(mask_F: NDArray[np.bool_]) -> list[Run]:
+    """Return the runs of True."""
     edge = np.flatnonzero(np.diff(np.concatenate([[False], mask_F, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edge[::2], edge[1::2], strict=True)]
 
 
-def lone_runs(segmentation: Segmentation, shortest: int) -> list[tuple[int, int]]:
-    """Return runs of at least `shortest` steps in which exactly one person talks at a time."""
-    lone_F = (segmentation.any_F > 0.5) & (segmentation.two_F < 0.5)
-    return [(a, b) for a, b in runs_of(lone_F) if b - a >= shortest]
+def bridge(runs: list[Run], pause: int) -> list[Run]:
+    """Join runs with at most `pause` steps between them."""
+    joined: list[Run] = []
+    for first, end in runs:
+        if joined and first - joined[-1][1] <= pause:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((first, end))
+    return joined
 
 
-def lay(run: tuple[int, int], length: int) -> list[tuple[int, int]]:
+def lone_runs(segmentation: Segmentation, *, shortest: int, pause: int) -> list[Run]:
+    """Return runs of at least `shortest` steps in which one person talks at a time.
+
+    Pauses of at most `pause` steps do not end a run; overlap does, and a handover that most windows hear.
+    """
+    lone_F = np.zeros(len(segmentation.any_F), np.bool_)
+    for first, end in bridge(runs_of(segmentation.any_F > 0.5), pause):
+        lone_F[first:end] = True
+    for first, end in runs_of(segmentation.handover_F > 0.5):
+        lone_F[(first + end) // 2] = False
+    return [(a, b) for a, b in runs_of(lone_F & (segmentation.two_F < 0.5)) if b - a >= shortest]
+
+
+def lay(run: Run, length: int) -> list[Run]:
     """Lay glimpses of about `length` steps over a run; those at its ends are shorter by a quarter."""
     first, end = run
     hop = length / PER_GLIMPSE
     if end - first <= length:
         return [run]
     count = int(np.ceil((end - first - 2 * hop) / hop)) + 1
-    middle_G = np.linspace(first + hop, end - hop, count)
-    return [
-        (max(first, round(m - length / 2)), min(end, round(m + length / 2))) for m in middle_G.tolist()
-    ]
+    middles = np.linspace(first + hop, end - hop, count).tolist()
+    return [(max(first, round(m - length / 2)), min(end, round(m + length / 2))) for m in middles]
 
 
-def look(wave_S: Array, runs: list[tuple[int, int]], length: int, embedder: VoiceEmbedder) -> Glimpses:
-    """Lay glimpses over all runs and embed them."""
-    span_G2 = [(r, span) for r, run in enumerate(runs) for span in lay(run, length)]
-    embedding_GD = [embedder.embed(wave_S[a * STEP_S : b * STEP_S]) for _, (a, b) in span_G2]
+def look(wave_S: Array, runs: list[Run], length: int, embedder: Embedder) -> Glimpses:
+    """Lay glimpses over all runs and embed them; at least one run."""
+    placed = [(r, span) for r, run in enumerate(runs) for span in lay(run, length)]
     return Glimpses(
-        np.array([span for _, span in span_G2], np.int64).reshape(-1, 2),
-        np.array([r for r, _ in span_G2], np.int64),
-        np.array(embedding_GD, np.float32).reshape(len(span_G2), -1),
+        tuple(runs),
+        np.array([span for _, span in placed]),
+        np.array([r for r, _ in placed]),
+        np.stack([embedder.embed(wave_S[a * STEP_S : b * STEP_S]) for _, (a, b) in placed]),
     )
 
 
-def pieces_of(glimpses: Glimpses, likeness: float) -> NDArray[np.int64]:
-    """Return piece_G: consecutive glimpses of one run stay in one piece until the voice changes.
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Consecutive glimpses of one run without a change of voice.
 
-    The voice changes where two glimpses that just do not overlap are less alike than `likeness`, at the least
-    alike of such places.
+    Attributes:
+        piece_G: Piece of each glimpse, 0 .. P-1 in order of time.
+        span_P2: First step and end step of each piece.
+        weight_G: How much a glimpse counts in its piece: its seconds, hardly any where half another's.
     """
-    piece_G = np.zeros(len(glimpses.run_G), np.int64)
-    piece = 0
-    for run in range(int(glimpses.run_G.max(initial=-1)) + 1):
-        index = np.flatnonzero(glimpses.run_G == run)
-        starts = change_points(glimpses.embedding_GD[index], likeness)
-        piece_G[index] = piece + np.searchsorted(starts, np.arange(len(index)), side="right")
-        piece += len(starts) + 1
-    return piece_G
+
+    piece_G: NDArray[np.int64]
+    span_P2: NDArray[np.float64]
+    weight_G: NDArray[np.float64]
+
+    @property
+    def seconds_P(self) -> NDArray[np.float64]:
+        """Return the length of each piece."""
+        return (self.span_P2[:, 1] - self.span_P2[:, 0]) * HOP_S
+
+    @classmethod
+    def of(cls, glimpses: Glimpses, likeness: float) -> Pieces:
+        """Part the runs where two glimpses that just do not overlap are less alike than `likeness`."""
+        starts = np.zeros(len(glimpses.run_G), np.bool_)
+        for run in np.unique(glimpses.run_G):
+            index = np.flatnonzero(glimpses.run_G == run)
+            starts[index[0]] = True
+            starts[index[change_points(glimpses.embedding_GD[index], likeness)]] = True
+        piece_G = np.cumsum(starts) - 1
+        span_P2 = _spans(glimpses, np.flatnonzero(starts))
+        return cls(piece_G, span_P2, glimpses.seconds_G * _purity(glimpses.span_G2, span_P2[piece_G]))
 
 
 def change_points(embedding_GD: Array, likeness: float) -> NDArray[np.int64]:
-    """Return the glimpses of one run at which another voice takes over."""
+    """Return the glimpses of one run at which another voice takes over: where neighbours are least alike."""
     gap = np.arange(1, len(embedding_GD))
     half = PER_GLIMPSE // 2
     before, after = np.maximum(gap - half, 0), np.minimum(gap + half - 1, len(embedding_GD) - 1)
     like_G = np.einsum("gd,gd->g", embedding_GD[before], embedding_GD[after])
-    lowest_G = [like == like_G[max(0, g - half) : g + half + 1].min() for g, like in enumerate(like_G)]
-    return gap[(like_G < likeness) & np.array(lowest_G, np.bool_)]
+    lowest = [like == like_G[max(0, g - half) : g + half + 1].min() for g, like in enumerate(like_G)]
+    change: NDArray[np.int64] = gap[(like_G < likeness) & np.array(lowest, np.bool_)]
+    return change
+
+
+def _spans(glimpses: Glimpses, first_P: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return span_P2: a piece ends with its run, or midway to the first glimpse of the next piece."""
+    run_P2 = np.array(glimpses.runs, np.float64)[glimpses.run_G[first_P]]
+    middle_G, run_P = glimpses.middle_G, glimpses.run_G[first_P]
+    border = (middle_G[first_P[1:] - 1] + middle_G[first_P[1:]]) / 2
+    inside = run_P[1:] == run_P[:-1]
+    run_P2[1:, 0] = np.where(inside, border, run_P2[1:, 0])
+    run_P2[:-1, 1] = np.where(inside, border, run_P2[:-1, 1])
+    return run_P2
+
+
+def _purity(span_G2: NDArray[np.int64], own_G2: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside_G = np.minimum(span_G2[:, 1], own_G2[:, 1]) - np.maximum(span_G2[:, 0], own_G2[:, 0])
+    share_G = inside_G / (span_G2[:, 1] - span_G2[:, 0])
+    purity_G: NDArray[np.float64] = np.maximum(IMPURE, np.clip(2 * share_G - 1, 0, 1) ** 2)
+    return purity_G

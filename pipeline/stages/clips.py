@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -56,18 +56,23 @@ class ClipsStage:
 
     def _write_mp4(self, target: Path, item: ClipItem) -> None:
         with extracted(item.shot.mp4, ".mp4") as path:
-            frames = _timed(grid_frames(path, item.file_grid))
             write_video(
-                target, frames, sound=self._sound(item), crf=self._config.crf, preset=self._config.preset
+                target,
+                _timed(grid_frames(path, item.file_grid)),
+                end=item.clip.frames / CLIP_FPS,
+                sound=self._sound(item),
+                crf=self._config.crf,
+                preset=self._config.preset,
             )
 
     def _sound(self, item: ClipItem) -> Sound | None:
-        """Cut the clip's sound, at its own rate, from the source's; the FLAC's own clock starts at 0."""
+        """Cut the clip's sound, at its own rate, on the clip's clock; the FLAC's own clock starts at 0."""
         if item.sound is None:
             return None
         sound = read_sound(self._work.path("sound", item.clip.source_id[:16], ".flac"))
         offset = item.clip.start - item.sound.start
-        return sound.part(offset, offset + item.clip.frames / CLIP_FPS) if sound else None
+        part = sound.part(offset, offset + item.clip.frames / CLIP_FPS) if sound else None
+        return replace(part, start=Fraction(0)) if part else None
 
     def _arrays(self, item: ClipItem) -> ClipArrays:
         people = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())

@@ -70,6 +70,15 @@ class ClipItem:
         return self.shot.file_grid.part(self.first, self.clip.frames)
 
 
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """A source with its probe, its shots, and its sound where it has one; the files lie in the work folder."""
+
+    source: Source
+    shots: tuple[Shot, ...]
+    sound: SourceSound | None
+
+
 def wave_of(work: Work, source_key: str, sound: SourceSound | None, grid: Grid) -> Array | None:
     """Return the 16 kHz mono sound under a grid, zero where the source has none; None without sound.
 

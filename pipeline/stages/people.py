@@ -222,10 +222,10 @@ def turns_of(speaking_T: Array, config: TurnConfig) -> tuple[Turn, ...]:
 
 
 def _size(item: SourceItem) -> tuple[int, int]:
-    """Width and height of the source's pictures as the shot files hold them: padded to even numbers."""
+    """Width and height of the source's upright pictures; the files may hold one more column or row."""
     if item.source.probe is None:
         raise ValueError("a source without a probe")
-    return item.source.probe.width + item.source.probe.width % 2, item.source.probe.height + item.source.probe.height % 2
+    return item.source.probe.width, item.source.probe.height
 
 
 def _source_turns(voices: Voices | None, offset: Fraction) -> tuple[SpeechTurn, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitds.annotators.pose.skeleton import NUM_KEYPOINTS
+from mitds.annotators.pose.skeleton import NAMES
 from mitds.annotators.registries import POSE
 from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import pack_arrays, unpack_arrays
@@ -27,7 +27,7 @@ class PosesStage:
             pose_NTK3 = self._estimator.estimate(
                 grid_frames(path, item.file_grid), faces["face_xyxy_NT4"], faces["visible_NT"]
             )
-        expected = (len(item.clip.persons), item.clip.frames, NUM_KEYPOINTS, 3)
+        expected = (len(item.clip.persons), item.clip.frames, len(NAMES), 3)
         if pose_NTK3.shape != expected:
             raise ValueError(f"the pose backend returned {pose_NTK3.shape}, not {expected}")
         write_bytes(self._work.path("poses", item.clip.key, ".npz"), pack_arrays({"pose_NTK3": pose_NTK3}))

@@ -14,6 +14,7 @@ from mitds.annotators.runtime import single_threaded
 from mitds.annotators.shots.segment import detect_shots
 from mitds.manifests.records import Shot, Source, SourceSound
 from mitds.media import Picture, Sound, pictures, probe, read_sound, write_flac, write_video
+from mitds.pipeline.stages.items import SplitResult
 from mitds.pipeline.work import Work
 
 
@@ -32,15 +33,6 @@ class SplitConfig:
     crf: int = 16
     preset: str = "veryfast"
     sound_rate: int = 48_000
-
-
-@dataclass(frozen=True, slots=True)
-class SplitResult:
-    """A source with its probe, its shots, and its sound where it has one; the files lie in the work folder."""
-
-    source: Source
-    shots: tuple[Shot, ...]
-    sound: SourceSound | None
 
 
 class Splitter:
@@ -67,9 +59,13 @@ class Splitter:
         feed = pictures(path)
         for shot in shots:
             target = self._work.path("shots", shot.key, ".mp4")
-            part = sound.part(shot.start, shot.end) if sound else None
             write_video(
-                target, _shot_frames(feed, shot), sound=part, crf=self._config.crf, preset=self._config.preset
+                target,
+                _shot_frames(feed, shot),
+                end=shot.end - shot.start,
+                sound=_shot_sound(sound, shot),
+                crf=self._config.crf,
+                preset=self._config.preset,
             )
         return SplitResult(source, tuple(shots), self._keep_sound(source.id[:16], sound))
 
@@ -81,6 +77,11 @@ class Splitter:
         return SourceSound(
             start=sound.start, rate=sound.rate, channels=channels, duration=Fraction(samples, sound.rate)
         )
+
+
+def _shot_sound(sound: Sound | None, shot: Shot) -> Sound | None:
+    """Cut one shot's sound, on the shot's own clock."""
+    return replace(sound.part(shot.start, shot.end), start=Fraction(0)) if sound else None
 
 
 def _shot_frames(feed: Iterator[Picture], shot: Shot) -> Iterator[tuple[Fraction, Frame]]:

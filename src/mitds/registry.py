@@ -36,7 +36,9 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def origin(self, name: str) -> str:
-        """Return where a name leads: ``module:attribute``."""
+        """Return where a name leads: ``module:attribute``; such a text is its own name, for code outside mitds."""
+        if ":" in name:
+            return name
         if name not in self._entries:
             raise unknown(self.kind, name, self.names())
         return self._entries[name]

@@ -61,7 +61,9 @@ class Sound:
 
     def mono(self, rate: int = AUDIO_HZ) -> Wave:
         """Return wave_S: the mean of the channels at `rate`, round(S * rate / self.rate) samples."""
-        return resample(self.wave_CS.mean(axis=0, dtype=np.float32, keepdims=True), self.rate, rate)[0]
+        mean_1S = self.wave_CS.mean(axis=0, dtype=np.float32, keepdims=True)
+        wave_S: Wave = resample(mean_1S, self.rate, rate)[0]
+        return wave_S
 
 
 def resample(wave_CS: Wave, old: int, new: int) -> Wave:
@@ -190,7 +192,8 @@ def _padding(frame: Any, unit: Fraction) -> int:
     """Return how many samples the container says an encoder added to fill its last block."""
     if not frame.duration or unit * frame.sample_rate > 1:
         return 0  # a clock coarser than samples cannot say
-    return max(0, int(frame.samples) - round(frame.duration * unit * frame.sample_rate))
+    held: int = frame.samples - round(frame.duration * unit * frame.sample_rate)
+    return max(0, held)
 
 
 def _with_channels(block_CS: Wave, channels: int) -> Wave:

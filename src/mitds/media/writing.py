@@ -24,7 +24,7 @@ from mitds.media.sound import Sound
 from mitds.store import atomic_path
 
 TIME_BASE = Fraction(1, 90_000)
-"""Exact for 10, 12, 15, 20, 24, 25, 30, 50, 60, 30000/1001 and 60000/1001 pictures a second."""
+"""Exact for 10, 12, 15, 20, 24, 25, 30, 50, 60 and 30000/1001 pictures a second."""
 
 _KEY_FRAME_EVERY = 50
 _AAC_BLOCK = 1024
@@ -75,6 +75,9 @@ class _Writer:
         self._x264 = {
             **{"crf": str(crf), "preset": preset, "bf": "0", "g": str(_KEY_FRAME_EVERY)},
             **{"threads": "1", "flags": "+bitexact"},
+            # Where the size is no multiple of 16, x264's macroblock tree reads memory that nobody has set,
+            # and a few runs in a hundred would differ in the last block.
+            "x264-params": "mbtree=0",
         }
         self._picture_track: Any = None
         self._pack = VideoReformatter()
@@ -159,7 +162,7 @@ class _SoundTrack:
     def attach(self, container: Any) -> None:
         self._layout = "mono" if self._sound.wave_CS.shape[0] == 1 else "stereo"
         self._track = container.add_stream(
-            "aac", rate=self._sound.rate, layout=self._layout, options={"flags": "+bitexact"}
+            "aac", rate=self._sound.rate, layout=self._layout, options={"flags": "+bitexact", "threads": "1"}
         )
 
     def until(self, time: Fraction) -> Iterator[Any]:

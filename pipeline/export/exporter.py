@@ -1,0 +1,99 @@
+"""``mitds export``: one file a source in another tool's format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mitds.errors import UsageError
+from mitds.manifests.shards import expand
+from mitds.manifests.source_labels import SourceLabels
+from mitds.pipeline.export import ava, coco, cuts, rttm
+from mitds.pipeline.export.names import Names
+from mitds.pipeline.export.reading import SourceClips, clips_by_source, source_labels, source_shards
+from mitds.registry import unknown
+from mitds.store import atomic_open
+
+FORMATS = {"rttm": ".rttm", "ava": ".asd.csv", "cuts": ".cuts.txt", "coco": ".coco.json"}
+"""File suffix by format."""
+
+TIMELINES = ("clip", "source")
+
+_FROM_CLIPS: dict[str, Callable[[str, SourceClips], Iterator[str]]] = {
+    "rttm": rttm.clip_lines,
+    "ava": ava.clip_lines,
+    "coco": coco.clip_lines,
+}
+_FROM_SOURCES: dict[str, Callable[[str, SourceLabels], Iterator[str]]] = {
+    "rttm": rttm.source_lines,
+    "ava": ava.source_lines,
+    "cuts": cuts.source_lines,
+}
+_WHY_NOT = {
+    ("cuts", "clip"): "a clip lies inside one shot and has no cuts",
+    ("coco", "source"): "poses are estimated for clips, not for whole sources",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        paths: One file a source.
+        renamed: New file name by source id, for sources whose stem another one had taken.
+    """
+
+    paths: list[Path]
+    renamed: dict[str, str]
+
+
+def export(shards: Sequence[str], format: str, out: Path, timeline: str = "clip") -> Exported:
+    """Write the labels of shards, one file a source, named after the source file's stem.
+
+    Args:
+        shards: Patterns of ``clips-*.tar``.
+        format: "rttm", "ava", "cuts" or "coco".
+        out: Folder for the files.
+        timeline: "clip": times count from each clip's first frame. "source": everything that was seen and
+            heard, on the source's own clock, from ``sources-*.tar`` in the folder of the shards.
+
+    Raises:
+        UnknownName: If there is no such format or timeline.
+        UsageError: If the format has no meaning on that timeline, or shards are missing.
+        BadShard: If a shard is damaged or of another kind.
+    """
+    if format not in FORMATS:
+        raise unknown("export format", format, list(FORMATS))
+    if timeline not in TIMELINES:
+        raise unknown("timeline", timeline, list(TIMELINES))
+    if (format, timeline) in _WHY_NOT:
+        other = TIMELINES[1 - TIMELINES.index(timeline)]
+        raise UsageError(_WHY_NOT[format, timeline], remedy=f"Use --timeline {other} for {format}.")
+    names = Names()
+    paths = [
+        _write(out / f"{name}{FORMATS[format]}", lines)
+        for name, lines in _files(expand(shards), format, timeline, names)
+    ]
+    return Exported(paths, names.renamed)
+
+
+def _files(
+    paths: list[Path], format: str, timeline: str, names: Names
+) -> Iterator[tuple[str, Iterator[str]]]:
+    if timeline == "clip":
+        for source in clips_by_source(paths):
+            name = names.of(source.source_id, source.source_name)
+            yield name, _FROM_CLIPS[format](name, source)
+    else:
+        for labels in source_labels(source_shards(paths)):
+            name = names.of(labels.source.id or labels.key, labels.source.name)
+            yield name, _FROM_SOURCES[format](name, labels)
+
+
+def _write(path: Path, lines: Iterable[str]) -> Path:
+    with atomic_open(path) as file:
+        for line in lines:
+            file.write(line.encode())
+    return path

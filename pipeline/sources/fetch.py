@@ -1,0 +1,90 @@
+"""From an entry of the list to bytes on this machine, stored under their sha256."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from mitds.errors import SourceUnreachable
+from mitds.pipeline.sources.contract import Download, FetchConfig, Fetched, Kind
+from mitds.pipeline.sources.lists import Entry
+from mitds.registry import Registry
+from mitds.store import sha256_file, storage_errors
+from mitds.weights.web import redact
+
+__all__ = ["KINDS", "FetchConfig", "Fetched", "fetch"]
+
+KINDS: Registry[Kind] = Registry(
+    "kind of source",
+    {
+        "": "mitds.pipeline.sources.local:download",
+        "file": "mitds.pipeline.sources.local:download",
+        "http": "mitds.pipeline.sources.http:download",
+        "https": "mitds.pipeline.sources.http:download",
+        "pypi": "mitds.pipeline.sources.pypi:download",
+        "*": "mitds.pipeline.sources.filesystem:download",
+    },
+)
+"""Kinds by URL scheme: "" is a path, "*" every scheme not named."""
+
+
+def fetch(entry: Entry, folder: Path, config: FetchConfig = FetchConfig()) -> Fetched:
+    """Get the bytes of one source.
+
+    Args:
+        entry: A line of the user's list.
+        folder: Where fetched files are stored as SHA256.SUFFIX; local files stay where they are.
+        config: Limits, patience and politeness.
+
+    Raises:
+        SourceUnreachable: The link is dead, refused, too slow or too large; says what the server said.
+        MissingDependency: The kind of source needs a package that is not installed.
+        StorageFault: The folder cannot be written.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-") as scratch:
+            download = _download(entry.url, Path(scratch), config)
+            size, sha256 = download.path.stat().st_size, sha256_file(download.path)
+            path = _kept(download, sha256, folder) if download.path.is_relative_to(scratch) else download.path
+    return Fetched(
+        path=path,
+        url=redact(entry.url),
+        name=download.name,
+        title=entry.title or download.title,
+        fetched_at=datetime.now(UTC).isoformat(timespec="seconds") if download.fetched else None,
+        bytes=size,
+        sha256=sha256,
+        licence=download.licence,
+        notes=tuple(redact(note) for note in download.notes),
+    )
+
+
+def _download(url: str, scratch: Path, config: FetchConfig) -> Download:
+    scheme = urlsplit(url).scheme if "://" in url else ""
+    kind = KINDS.get(scheme if scheme in KINDS.names() else "*")
+    try:
+        return kind(url, scratch, config)
+    except SourceUnreachable as error:
+        raise SourceUnreachable(redact(error.what), where=redact(url), remedy=error.remedy) from error
+
+
+def _kept(download: Download, sha256: str, folder: Path) -> Path:
+    path = folder / f"{sha256}{_suffix(download)}"
+    with download.path.open("rb") as file:
+        os.fsync(file.fileno())
+    download.path.replace(path)
+    return path
+
+
+def _suffix(download: Download) -> str:
+    """Take the suffix, and only it, of a name from outside."""
+    for name in (download.name, download.path.name):
+        suffix = PurePosixPath(name).suffix.lower()
+        if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix):
+            return suffix
+    return ""

@@ -1,0 +1,168 @@
+"""Pages: whatever yt-dlp can find a video behind. Used as a library: no configuration files, no updates."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mitds.errors import SourceUnreachable
+from mitds.pipeline.sources.contract import Download, FetchConfig
+
+
+def download(
+    url: str, scratch: Path, config: FetchConfig, *, notes: tuple[str, ...], deadline: float
+) -> Download:
+    """Fetch the one video behind a page.
+
+    Args:
+        url: The page.
+        scratch: Folder for the files.
+        config: Limits and choice of format.
+        notes: Facts already known of the page.
+        deadline: When to give up, on time.monotonic's clock.
+
+    Raises:
+        SourceUnreachable: No video, several, a live one, or a refusal, in yt-dlp's words.
+    """
+    import yt_dlp
+
+    log = _Log()
+    with yt_dlp.YoutubeDL({**_options(config), "logger": log}) as site:
+        site.add_progress_hook(_Limits(config.max_bytes, deadline))
+        try:
+            info = _single(site.extract_info(url, download=False))
+            parts = [_part(site, {**info, **track}, scratch, log) for track in _tracks(info)]
+        except yt_dlp.utils.YoutubeDLError as error:
+            raise SourceUnreachable(f"yt-dlp: {_plain(str(error))}") from error
+    path = parts[0] if len(parts) == 1 else _joined(parts, scratch)
+    return Download(
+        path=path,
+        name=f"{info.get('title') or info.get('id') or 'video'}{path.suffix}",
+        title=info.get("title"),
+        licence=info.get("license"),
+        notes=(*notes, *_facts(info)),
+    )
+
+
+def _options(config: FetchConfig) -> dict[str, Any]:
+    return {
+        "format": config.formats.format(height=config.max_height),
+        "format_sort": list(config.format_order),
+        "quiet": True,
+        "noprogress": True,
+        "color": {"stdout": "never", "stderr": "never"},
+        "cachedir": False,
+        "noplaylist": True,
+        # One entry more than we take, so that a page of several is told from a page of one.
+        "playlist_items": "1:2",
+        "extract_flat": "in_playlist",
+        "socket_timeout": config.read_s,
+        "retries": config.attempts,
+        "fragment_retries": config.attempts,
+        "skip_unavailable_fragments": False,
+        "max_filesize": config.max_bytes,
+        "overwrites": True,
+        "fixup": "never",
+    }
+
+
+def _single(info: dict[str, Any]) -> dict[str, Any]:
+    if "entries" in info:
+        entries = list(info["entries"])
+        if len(entries) != 1 or entries[0].get("_type", "video") != "video":
+            raise SourceUnreachable("yt-dlp: several videos or a playlist; list each video by its own URL")
+        info = entries[0]
+    if info.get("is_live"):
+        raise SourceUnreachable("yt-dlp: a live stream, which has no end")
+    return info
+
+
+def _tracks(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what to download: one file, or picture and sound apart."""
+    return list(info.get("requested_formats") or [{}])
+
+
+def _part(site: Any, info: dict[str, Any], scratch: Path, log: _Log) -> Path:
+    info.pop("requested_formats", None)
+    suffix = re.sub(r"[^a-z0-9]", "", str(info.get("ext", "")).lower())[:5] or "mp4"
+    path = scratch / f"part-{len(list(scratch.iterdir()))}.{suffix}"
+    done, _ = site.dl(str(path), info)
+    if not done or not path.is_file():
+        raise SourceUnreachable(f"yt-dlp: {_plain(log.last) or 'no file came'}")
+    return path
+
+
+def _joined(parts: list[Path], scratch: Path) -> Path:
+    """Put picture and sound into one file by copying packets: no ffmpeg program is needed."""
+    import av
+
+    path = scratch / "joined.mp4"
+    try:
+        with (
+            av.open(str(parts[0])) as pictures,
+            av.open(str(parts[1])) as sound,
+            av.open(str(path), "w") as target,
+        ):
+            tracks = [pictures.streams.video[0], sound.streams.audio[0]]
+            copies = {track.type: target.add_stream_from_template(track) for track in tracks}
+            demuxed = [
+                container.demux(track) for container, track in zip((pictures, sound), tracks, strict=True)
+            ]
+            timed = [(packet for packet in packets if packet.dts is not None) for packets in demuxed]
+            for packet in heapq.merge(*timed, key=_decode_time):
+                packet.stream = copies[packet.stream.type]
+                target.mux(packet)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise SourceUnreachable(f"picture and sound came apart and do not fit together: {error}") from error
+    return path
+
+
+def _decode_time(packet: Any) -> Fraction:
+    """Return when a packet is due for decoding, in seconds on its file's clock."""
+    return Fraction(packet.dts * packet.time_base)
+
+
+def _facts(info: Mapping[str, Any]) -> tuple[str, ...]:
+    named = {
+        "extractor": "extractor_key",
+        "uploader": "uploader",
+        "page": "webpage_url",
+        "format": "format_id",
+    }
+    return tuple(f"{label}: {info[key]}" for label, key in named.items() if info.get(key))
+
+
+def _plain(text: str) -> str:
+    """Take yt-dlp's words without its prefixes and its requests to report bugs."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text).removeprefix("ERROR: ")
+    return re.split(r"; please report this issue|\. {1,2}Confirm you are on", text)[0].strip()
+
+
+class _Limits:
+    """Ends a download that takes too long or grows too large, told of its progress by yt-dlp."""
+
+    def __init__(self, max_bytes: int, deadline: float) -> None:
+        self._max_bytes, self._deadline = max_bytes, deadline
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        if time.monotonic() > self._deadline:
+            raise SourceUnreachable("takes longer than the whole download may")
+        if (event.get("downloaded_bytes") or 0) > self._max_bytes:
+            raise SourceUnreachable(f"gives more than the {self._max_bytes} bytes allowed")
+
+
+class _Log:
+    """Keeps yt-dlp silent, and its last words."""
+
+    last = ""
+
+    def debug(self, message: str) -> None:
+        """Keep what it says on its screen, where it tells why it skips a file."""
+        self.last = message
+
+    info = warning = error = debug
