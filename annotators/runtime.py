@@ -7,7 +7,11 @@ from typing import Any
 
 from mitds.errors import MissingDependency
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "coreml": "CoreMLExecutionProvider"}
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
 
 
 def onnx_session(path: Path | bytes, *, device: str = "cpu", threads: int = 1) -> Any:

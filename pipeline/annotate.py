@@ -1,7 +1,7 @@
 """Annotate: shards of shots become shards of clips with faces, voices, who speaks, poses and binding.
 
-    faces (shot) ──┐
-    voices (source)┴─▶ speaking (shot) ─▶ people (source) ─▶ poses (clip) ─▶ clips (clip) ─▶ shards
+faces (shot) ──┐
+voices (source)┴─▶ speaking (shot) ─▶ people (source) ─▶ poses (clip) ─▶ clips (clip) ─▶ shards
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def annotate(
     """Annotate all shots of the shards that the patterns name; see the module's head for the stages."""
     sources = read_sources(shards)
     if not sources:
-        raise UsageError("the shards hold no source", where=", ".join(shards), remedy="Run mitds ingest first.")
+        raise UsageError(
+            "the shards hold no source", where=", ".join(shards), remedy="Run mitds ingest first."
+        )
     work = Work(out / ".work")
     shutil.rmtree(work.root, ignore_errors=True)
     (out / "ledger.jsonl").unlink(missing_ok=True)
@@ -234,9 +236,7 @@ class _Run:
         if not progress.to_score:
             ready = tuple(sorted(progress.ready, key=lambda s: s.shot.index))
             item = replace(progress.item, shots=ready)
-            yield Job(
-                stage="people", item=item.key, payload=item, media_s=sum(_seconds(s) for s in ready)
-            )
+            yield Job(stage="people", item=item.key, payload=item, media_s=sum(_seconds(s) for s in ready))
 
     def _after_people(self, key: str, outcome: Outcome) -> Iterable[Job]:
         progress = self._sources[key]

@@ -1,6 +1,6 @@
 """Ingest: a list of links becomes sources, shots, and the record of what became of every line.
 
-    list ─▶ fetch (link) ─▶ duplicates ─▶ split (source) ─▶ shots-NNNNNN.tar, sources.parquet, ledger.jsonl
+list ─▶ fetch (link) ─▶ duplicates ─▶ split (source) ─▶ shots-NNNNNN.tar, sources.parquet, ledger.jsonl
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def ingest(
     weight_digests = digests(WEIGHTS[config.split.detector])
     entries = read_list(list_path)
     if not entries:
-        raise UsageError("the list names no source", where=str(list_path), remedy="Write one URL or path a line.")
+        raise UsageError(
+            "the list names no source", where=str(list_path), remedy="Write one URL or path a line."
+        )
     work = Work(out / ".work")
     shutil.rmtree(work.root, ignore_errors=True)
     (out / "ledger.jsonl").unlink(missing_ok=True)

@@ -138,7 +138,9 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
 
     if ray.is_initialized():
         if address or workers:
-            raise UsageError("a Ray session is open already", remedy="Give address and workers to the outer one only.")
+            raise UsageError(
+                "a Ray session is open already", remedy="Give address and workers to the outer one only."
+            )
         yield
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}

@@ -81,7 +81,9 @@ def annotate_config(
     chosen = profile(profile_name) | from_file.pop("backends", {}) | dict(backends or {})
     for family in chosen:
         if family not in FAMILIES:
-            raise UsageError(f"no family of backends is called {family!r}", remedy=f"Use {', '.join(FAMILIES)}.")
+            raise UsageError(
+                f"no family of backends is called {family!r}", remedy=f"Use {', '.join(FAMILIES)}."
+            )
     resolved = {family: default_settings(FAMILIES[family].get(name)) for family, name in chosen.items()}
     config = AnnotateConfig(
         profile=profile_name, backends=chosen, fusion=fitted(chosen["asd"]), keep_all=keep_all, **resolved
@@ -95,7 +97,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"the configuration cannot be read: {error}", where=str(file)) from error
     if not isinstance(content, dict):
-        raise UsageError("the configuration is not a mapping", where=str(file), remedy="Use sections like `rules:`.")
+        raise UsageError(
+            "the configuration is not a mapping", where=str(file), remedy="Use sections like `rules:`."
+        )
     return content
 
 

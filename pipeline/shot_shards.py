@@ -76,7 +76,9 @@ def _about(members: Mapping[str, Member], path: Path) -> Any:
 
 
 def _not_shots(path: Path) -> BadShard:
-    return BadShard("not a shard of shots", where=str(path), remedy="Give the shots-*.tar that mitds ingest wrote.")
+    return BadShard(
+        "not a shard of shots", where=str(path), remedy="Give the shots-*.tar that mitds ingest wrote."
+    )
 
 
 def _complete(key: str, found: _Found) -> SourceItem:

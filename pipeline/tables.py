@@ -12,7 +12,14 @@ from mitds.manifests.ledger import FunnelRow
 if TYPE_CHECKING:
     from mitds.doctor import Check
 
-COLOURS = {"kept": "green", "filtered": "yellow", "failed": "red", "ok": "green", "warn": "yellow", "fail": "red"}
+COLOURS = {
+    "kept": "green",
+    "filtered": "yellow",
+    "failed": "red",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
+}
 
 
 def funnel_table(rows: Sequence[FunnelRow], title: str) -> Table:
@@ -26,7 +33,9 @@ def funnel_table(rows: Sequence[FunnelRow], title: str) -> Table:
         for row in own:
             status = f"[{COLOURS[row.status]}]{row.status}[/]"
             table.add_row(kind, status, row.reason, row.stage, str(row.count))
-        table.add_row(f"{kind}s in all", "", "", "", str(sum(row.count for row in own)), style="bold", end_section=True)
+        table.add_row(
+            f"{kind}s in all", "", "", "", str(sum(row.count for row in own)), style="bold", end_section=True
+        )
     return table
 
 

@@ -119,15 +119,10 @@ class MediaPipePose:
                 pose_NK3[n] = self._body_points(who.body, face_N4[n])
         pose_NK3 = without_borrowed(pose_NK3, face_N4)
         for n in seen:
-            body = people[n].body
-            if body is None:
-                people[n].hands = {}
-                continue
-            hands = self._find_hands(frame_HWC, pose_NK3[n], face_N4[n], body, people[n].hands)
-            for side, hand in hands.items():
-                pose_NK3[n, SIDES[side][0]] = _with_confidence(hand.points_P2, hand.presence)
-            people[n].hands = hands
-            self._add_face(frame_HWC, pose_NK3[n], face_N4[n], body)
+            body, last = people[n].body, people[n].hands
+            if body is not None:
+                self._add_face(frame_HWC, pose_NK3[n], face_N4[n], body)
+                people[n].hands = self._add_hands(frame_HWC, pose_NK3[n], face_N4[n], body, last)
         return without_shared_hands(pose_NK3)
 
     def _body_points(self, body: Body, face_4: Array) -> Array:
@@ -140,9 +135,16 @@ class MediaPipePose:
         pose_K3[pose_K3[:, 2] < self.config.min_point] = ABSENT
         return pose_K3
 
-    def _find_hands(
+    def _add_face(self, frame_HWC: Frame, pose_K3: Array, face_4: Array, body: Body) -> None:
+        mesh_P3, presence = self._mesh.points(frame_HWC, face_4, body.landmarks_P3[list(FACE5), :2])
+        if np.isfinite(mesh_P3[0, 0]):
+            pose_K3[FACE] = _with_confidence(mesh_P3[list(IBUG68), :2], presence)
+            pose_K3[list(HEAD5), :2] = mesh_P3[list(HEAD5.values()), :2]
+
+    def _add_hands(
         self, frame_HWC: Frame, pose_K3: Array, face_4: Array, body: Body, last: dict[str, Hand]
     ) -> dict[str, Hand]:
+        """Write the hands into a pose, and return them to be followed."""
         found, height = {}, float(face_4[3] - face_4[1])
         for side, (_, (elbow, wrist), fingers) in SIDES.items():
             if pose_K3[wrist, 2] < self.config.min_wrist:
@@ -156,14 +158,10 @@ class MediaPipePose:
             hand = next((h for h in looks if self._fits(h, wrist_2, height)), None)
             if hand is not None:
                 found[side] = hand
-        return _distinct(found)
-
-    def _add_face(self, frame_HWC: Frame, pose_K3: Array, face_4: Array, body: Body) -> None:
-        mesh_P3, presence = self._mesh.points(frame_HWC, face_4, body.landmarks_P3[list(FACE5), :2])
-        if not np.isfinite(mesh_P3[0, 0]):
-            return
-        pose_K3[FACE] = _with_confidence(mesh_P3[list(IBUG68), :2], presence)
-        pose_K3[list(HEAD5), :2] = mesh_P3[list(HEAD5.values()), :2]
+        found = _distinct(found)
+        for side, hand in found.items():
+            pose_K3[SIDES[side][0]] = _with_confidence(hand.points_P2, hand.presence)
+        return found
 
     def _find_body(
         self, frame_HWC: Frame, face_4: Array, last: Region | None

@@ -57,15 +57,16 @@ class Region:
         turn = (other.angle - self.angle + np.pi) % (2 * np.pi) - np.pi
         if far or abs(turn) > 0.2:
             return other
-        mix = (1 - share) * self._array() + share * other._array()
-        return Region(*(float(v) for v in mix[:4]), angle=self.angle + share * turn)
+        x, y, width, height = (1 - share) * self._rectangle() + share * other._rectangle()
+        return Region(float(x), float(y), float(width), float(height), self.angle + share * turn)
 
     def scaled(self, factor: float) -> Region:
         """Return the region in a picture of another resolution."""
-        return Region(*(float(v) for v in factor * self._array()[:4]), angle=self.angle)
+        x, y, width, height = factor * self._rectangle()
+        return Region(float(x), float(y), float(width), float(height), self.angle)
 
-    def _array(self) -> NDArray[np.float64]:
-        return np.array([self.x, self.y, self.width, self.height, self.angle])
+    def _rectangle(self) -> NDArray[np.float64]:
+        return np.array([self.x, self.y, self.width, self.height])
 
     def matrix(self, size: tuple[int, int]) -> NDArray[np.float64]:
         """Return the 2x3 map from a (width, height) crop to the picture."""

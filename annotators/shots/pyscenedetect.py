@@ -40,7 +40,7 @@ class PySceneDetect:
 
     name = "pyscenedetect"
 
-    def __init__(self, config: PySceneDetectConfig = PySceneDetectConfig()) -> None:  # noqa: B008 frozen
+    def __init__(self, config: PySceneDetectConfig = PySceneDetectConfig()) -> None:
         self.config = config
         self.max_side = config.max_side
 

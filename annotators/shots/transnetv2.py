@@ -43,7 +43,7 @@ class TransNetV2:
 
     name = "transnetv2"
 
-    def __init__(self, config: TransNetV2Config = TransNetV2Config()) -> None:  # noqa: B008 frozen
+    def __init__(self, config: TransNetV2Config = TransNetV2Config()) -> None:
         self.config = config
         self.max_side = config.max_side
         self._net = TransNet()

@@ -109,19 +109,38 @@ def centroids(embedding_ND: Array, weight_N: Weights, group_N: Labels) -> Array:
 
 
 def absorb(
-    group_N: Labels, embedding_ND: Array, weight_N: Weights, *, smallest: float, likeness: float
+    group_N: Labels,
+    embedding_ND: Array,
+    weight_N: Weights,
+    barred: Sequence[tuple[int, int]],
+    *,
+    small: float,
+    smallest: float,
+    likeness: float,
 ) -> tuple[Labels, NDArray[np.bool_]]:
     """Give the members of small groups to the most alike big group, if one is at least `likeness` alike.
 
+    Args:
+        group_N: The groups.
+        embedding_ND: Unit-norm embeddings.
+        weight_N: Weight of each item.
+        barred: Pairs of items that are two people.
+        small: Groups that weigh less are small.
+        smallest: Small groups that find no big one are kept unless they weigh less than this.
+        likeness: Least likeness that takes.
+
     Returns:
         group_N: The groups, numbered by first item.
-        stray_N: True for items of small groups that no big group is like, where there is a big group.
+        stray_N: True for items of groups that were neither taken nor kept; there are none where no group is big.
     """
     centroid_VD = centroids(embedding_ND, weight_N, group_N)
-    big_V = np.bincount(group_N, weight_N) >= smallest
+    total_V = np.bincount(group_N, weight_N)
+    big_V = total_V >= small
     if not big_V.any():
         return group_N, np.zeros(len(group_N), np.bool_)
     like_VV = np.where(big_V[None, :], centroid_VD @ centroid_VD.T, -np.inf)
-    near_V = like_VV.max(axis=1) >= likeness
-    target_V = np.where(~big_V & near_V, like_VV.argmax(axis=1), np.arange(len(big_V)))
-    return relabel(target_V[group_N]), (~big_V & ~near_V)[group_N]
+    for a, b in barred:
+        like_VV[group_N[[a, b]], group_N[[b, a]]] = -np.inf
+    taken_V = ~big_V & (like_VV.max(axis=1) >= likeness)
+    target_V = np.where(taken_V, like_VV.argmax(axis=1), np.arange(len(big_V)))
+    return relabel(target_V[group_N]), (~taken_V & (total_V < smallest))[group_N]

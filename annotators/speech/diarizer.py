@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mitds.annotators.speech.clustering import Labels, absorb, centroids, cluster, relabel
+from mitds.annotators.speech.clustering import Labels, Weights, absorb, centroids, cluster, relabel
 from mitds.annotators.speech.ecapa import EMBEDDING, VoiceEmbedder
 from mitds.annotators.speech.glimpses import Glimpses, Pieces, lone_runs, look
 from mitds.annotators.speech.reconstruction import (
@@ -36,8 +37,9 @@ class SegmentationEcapaConfig:
         shortest_s: Lone speech of fewer seconds is not embedded but follows its neighbour.
         change_likeness: Cosine of adjacent glimpses below which the voice may have changed.
         same_voice: Mean cosine above which pieces are one voice.
-        smallest_voice_s: Voices with fewer seconds alone go to the most alike bigger voice, or to nobody.
-        absorb_likeness: Cosine that the former takes.
+        small_voice_s: Voices with fewer seconds alone are given to the most alike bigger voice.
+        absorb_likeness: Cosine that this takes.
+        smallest_voice_s: Voices that are like no bigger one and have fewer seconds alone are nobody's.
         switch_cost: Cosine that a change of voice within a run must win.
         fewest: Least number of voices where there is speech, as far as there are pieces.
         most: Greatest number of voices; None leaves it to `same_voice`.
@@ -56,8 +58,9 @@ class SegmentationEcapaConfig:
     shortest_s: float = 0.3
     change_likeness: float = 0.3
     same_voice: float = 0.3
-    smallest_voice_s: float = 0.75
+    small_voice_s: float = 1.5
     absorb_likeness: float = 0.15
+    smallest_voice_s: float = 0.75
     switch_cost: float = 0.3
     fewest: int = 1
     most: int | None = None
@@ -108,22 +111,7 @@ class SegmentationEcapa:
         config = self.config
         pieces = Pieces.of(glimpses, config.change_likeness)
         embedding_PD = centroids(glimpses.embedding_GD, pieces.weight_G, pieces.piece_G)
-        group_P = cluster(
-            embedding_PD,
-            pieces.seconds_P,
-            barred_pairs(segmentation, pieces),
-            threshold=config.same_voice,
-            fewest=config.fewest,
-            most=config.most,
-            most_items=config.most_pieces,
-        )
-        group_P, stray_P = absorb(
-            group_P,
-            embedding_PD,
-            pieces.seconds_P,
-            smallest=config.smallest_voice_s,
-            likeness=config.absorb_likeness,
-        )
+        group_P, stray_P = self._grouped(embedding_PD, pieces.seconds_P, barred_pairs(segmentation, pieces))
         keep_G = ~stray_P[pieces.piece_G]
         kept, weight_G = glimpses.only(keep_G), pieces.weight_G[keep_G]
         label_G = relabel(group_P[pieces.piece_G][keep_G])
@@ -133,6 +121,33 @@ class SegmentationEcapa:
                 smooth_labels(kept.embedding_GD @ centroid_VD.T, kept.run_G, config.switch_cost)
             )
         return kept, label_G, centroids(kept.embedding_GD, weight_G, label_G)
+
+    def _grouped(
+        self, embedding_PD: Array, seconds_P: Weights, barred: list[tuple[int, int]]
+    ) -> tuple[Labels, NDArray[np.bool_]]:
+        """Return the voice of each piece, group_P, and which pieces are nobody's, stray_P."""
+        config = self.config
+        group_P = cluster(
+            embedding_PD,
+            seconds_P,
+            barred,
+            threshold=config.same_voice,
+            fewest=config.fewest,
+            most=config.most,
+            most_items=config.most_pieces,
+        )
+        fewer_P, stray_P = absorb(
+            group_P,
+            embedding_PD,
+            seconds_P,
+            barred,
+            small=config.small_voice_s,
+            smallest=config.smallest_voice_s,
+            likeness=config.absorb_likeness,
+        )
+        if len(np.unique(fewer_P[~stray_P])) < config.fewest:
+            return group_P, np.zeros_like(stray_P)
+        return fewer_P, stray_P
 
     def _voices(
         self,

@@ -47,8 +47,16 @@ def measure(clips: Sequence[LoadedClip], truth: Truth) -> dict[str, Any]:
     label_N, score_N = np.concatenate(labels), np.concatenate(scores)
     rows = [
         ["face boxes on people in view", f"{found / max(wanted, 1):.3f}", f"{wanted} people x frames"],
-        ["who speaks: frames right at probability .5", f"{((score_N > 0.5) == label_N).mean():.3f}", f"{len(label_N)} face frames"],
-        ["who speaks: average precision", f"{average_precision(label_N, score_N):.3f}", f"{int(label_N.sum())} speaking"],
+        [
+            "who speaks: frames right at probability .5",
+            f"{((score_N > 0.5) == label_N).mean():.3f}",
+            f"{len(label_N)} face frames",
+        ],
+        [
+            "who speaks: average precision",
+            f"{average_precision(label_N, score_N):.3f}",
+            f"{int(label_N.sum())} speaking",
+        ],
         ["people to whom a voice was bound", f"{right_voice} of {voices}", ""],
     ]
     return {

@@ -82,7 +82,12 @@ def run_demo(out: Path, *, profile: str, workers: int | None = None, quiet: bool
     accuracy = measure([c for c in clips if c.clip.source_name == scene.name], truth)
     write_json(result.out / "accuracy.json", {"tables": [accuracy]})
     report = write_report(result.out)
-    summary = {"report": str(report), "ingested": raw.funnel, "annotated": result.funnel, "accuracy": accuracy}
+    summary = {
+        "report": str(report),
+        "ingested": raw.funnel,
+        "annotated": result.funnel,
+        "accuracy": accuracy,
+    }
     return DemoResult(report, clips, summary, raw.failed + result.failed)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -55,7 +56,9 @@ class Truth:
     speaking_NT: NDArray[np.bool_]
 
 
-def compose(parts: list[Part], clips: list[Path], detector: FaceDetector, seconds: Fraction, target: Path) -> Truth:
+def compose(
+    parts: list[Part], clips: list[Path], detector: FaceDetector, seconds: Fraction, target: Path
+) -> Truth:
     """Write the scene as an mp4 and return its truth.
 
     Args:
@@ -97,7 +100,9 @@ def _cut(frame_HWC: Frame, box_4: Array) -> Frame:
         [[scale, 0, width / 2 - scale * centre_x], [0, scale, 0.36 * height - scale * centre_y]], np.float32
     )
     return np.asarray(
-        cv2.warpAffine(frame_HWC, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        cv2.warpAffine(
+            frame_HWC, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ),
         np.uint8,
     )
 
@@ -136,7 +141,7 @@ def _speech(voice_S: Array, grid: Grid) -> NDArray[np.bool_]:
     loud_T = 10 * np.log10(power_T + 1e-10)
     speech_T = loud_T > np.quantile(loud_T, 0.9) - LOUD_DB
     frames = np.flatnonzero(speech_T)
-    for before, after in zip(frames[:-1], frames[1:], strict=True):
+    for before, after in pairwise(frames):
         if after - before <= PAUSE_S * CLIP_FPS:
             speech_T[before:after] = True
     return np.asarray(speech_T, bool)

@@ -25,7 +25,7 @@ PARTS = {
 
 
 def clip_lines(name: str, source: SourceClips) -> Iterator[str]:
-    """Yield the JSON of one source's clips, on their own clocks, one line an image or annotation."""
+    """Yield the JSON of one source's clips, one line an image or annotation; images carry both clocks."""
     info = {
         "description": "Estimated by mitds; third keypoint value: confidence 0..1; absent points: 0,0,0.",
         "source": source.source_name,
@@ -61,6 +61,7 @@ def _images(source: SourceClips) -> Iterator[dict[str, Any]]:
                 "clip": clip.key,
                 "frame": frame,
                 "time_s": frame / 25,
+                "source_time_s": float(clip.start) + frame / 25,
             }
 
 

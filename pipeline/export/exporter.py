@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mitds.errors import UsageError
 from mitds.manifests.shards import expand
 from mitds.manifests.source_labels import SourceLabels
 from mitds.pipeline.export import ava, coco, cuts, rttm
@@ -29,10 +28,6 @@ _FROM_SOURCES: dict[str, Callable[[str, SourceLabels], Iterator[str]]] = {
     "rttm": rttm.source_lines,
     "ava": ava.source_lines,
     "cuts": cuts.source_lines,
-}
-_WHY_NOT = {
-    ("cuts", "clip"): "a clip lies inside one shot and has no cuts",
-    ("coco", "source"): "poses are estimated for clips, not for whole sources",
 }
 
 
@@ -57,20 +52,18 @@ def export(shards: Sequence[str], format: str, out: Path, timeline: str = "clip"
         format: "rttm", "ava", "cuts" or "coco".
         out: Folder for the files.
         timeline: "clip": times count from each clip's first frame. "source": everything that was seen and
-            heard, on the source's own clock, from ``sources-*.tar`` in the folder of the shards.
+            heard, on the source's own clock, from ``sources-*.tar`` in the folder of the shards. Cuts exist on
+            the source's clock only, and COCO images carry both times: for these it makes no difference.
 
     Raises:
         UnknownName: If there is no such format or timeline.
-        UsageError: If the format has no meaning on that timeline, or shards are missing.
+        UsageError: If shards are missing.
         BadShard: If a shard is damaged or of another kind.
     """
     if format not in FORMATS:
         raise unknown("export format", format, list(FORMATS))
     if timeline not in TIMELINES:
         raise unknown("timeline", timeline, list(TIMELINES))
-    if (format, timeline) in _WHY_NOT:
-        other = TIMELINES[1 - TIMELINES.index(timeline)]
-        raise UsageError(_WHY_NOT[format, timeline], remedy=f"Use --timeline {other} for {format}.")
     names = Names()
     paths = [
         _write(out / f"{name}{FORMATS[format]}", lines)
@@ -82,7 +75,7 @@ def export(shards: Sequence[str], format: str, out: Path, timeline: str = "clip"
 def _files(
     paths: list[Path], format: str, timeline: str, names: Names
 ) -> Iterator[tuple[str, Iterator[str]]]:
-    if timeline == "clip":
+    if format in _FROM_CLIPS and (timeline == "clip" or format not in _FROM_SOURCES):
         for source in clips_by_source(paths):
             name = names.of(source.source_id, source.source_name)
             yield name, _FROM_CLIPS[format](name, source)

@@ -20,6 +20,9 @@ JPEG_QUALITY = 82
 MIN_POSE_CONFIDENCE = 0.3
 CURVE_POINTS = 300
 SPEAKING = 0.5
+BLANK = 236
+"""Grey level that stands for the picture where nobody's face may be shown."""
+
 _SAMPLES = (1 / 6, 1 / 2, 5 / 6)
 Frame = NDArray[np.uint8]
 
@@ -99,8 +102,14 @@ class ClipView:
     ticks: list[tuple[float, str]]
 
 
-def clip_view(loaded: LoadedClip, shard: str) -> ClipView:
-    """Prepare one clip; decodes no further than the last sample frame."""
+def clip_view(loaded: LoadedClip, shard: str, *, anonymous: bool = False) -> ClipView:
+    """Prepare one clip; decodes no further than the last sample frame.
+
+    Args:
+        loaded: The clip.
+        shard: Name of its shard.
+        anonymous: Draw boxes and skeletons on a blank ground instead of the picture.
+    """
     clip, arrays = loaded.clip, loaded.arrays
     seconds = clip.frames / 25
     voices = sorted({turn.voice for turn in clip.offscreen})
@@ -108,18 +117,18 @@ def clip_view(loaded: LoadedClip, shard: str) -> ClipView:
         clip=clip,
         shard=shard,
         seconds=seconds,
-        frames=list(_frames(loaded)),
+        frames=list(_frames(loaded, anonymous)),
         people=[_person(clip, arrays, n) for n in range(len(clip.persons))],
         offscreen=[_voice(clip, voice, seconds) for voice in voices],
         ticks=_ticks(seconds),
     )
 
 
-def _frames(loaded: LoadedClip) -> Iterator[FrameView]:
+def _frames(loaded: LoadedClip, anonymous: bool) -> Iterator[FrameView]:
     wanted = sorted({int(share * loaded.clip.frames) for share in _SAMPLES})
     for index, frame_HWC in enumerate(loaded.frames()):
         if index in wanted:
-            yield _frame(loaded, index, frame_HWC)
+            yield _frame(loaded, index, np.full_like(frame_HWC, BLANK) if anonymous else frame_HWC)
         if index >= wanted[-1]:
             return
 

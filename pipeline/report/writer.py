@@ -29,11 +29,13 @@ class ReportConfig:
         max_clips: Clips with pictures, taken evenly from all; about 150 kB each.
         max_sources: Rows of the table of sources.
         max_failures: Failures listed one by one.
+        anonymous: Show no picture of anybody: boxes and skeletons on a blank ground.
     """
 
     max_clips: int = 24
     max_sources: int = 200
     max_failures: int = 100
+    anonymous: bool = False
 
 
 def write_report(folder: Path, config: ReportConfig = ReportConfig()) -> Path:
@@ -91,7 +93,7 @@ def _content(folder: Path, config: ReportConfig) -> dict[str, Any]:
         "source_count": len(sources),
         "kept": kept,
         "kept_s": sum(row["end_s"] - row["start_s"] for row in kept),
-        "clips": _clips(chosen),
+        "clips": _clips(chosen, config.anonymous),
         "clips_shown": len(chosen),
         "clips_left": len(places) - len(chosen),
         "source_of": lambda end: gather.name_of(by_item, end),
@@ -119,10 +121,10 @@ def _evenly(places: list[Any], count: int) -> list[Any]:
     return [places[k * len(places) // count] for k in range(count)]
 
 
-def _clips(places: Sequence[tuple[Path, list[Entry]]]) -> Iterator[ClipView]:
+def _clips(places: Sequence[tuple[Path, list[Entry]]], anonymous: bool) -> Iterator[ClipView]:
     for path, entries in places:
         sample = Sample(entries[0].key, {e.ext: read_member(path, e) for e in entries})
-        yield clip_view(clip_from_sample(sample), path.name)
+        yield clip_view(clip_from_sample(sample), path.name, anonymous=anonymous)
 
 
 def _weights(run: gather.Row) -> list[dict[str, Any]]:

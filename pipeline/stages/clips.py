@@ -42,7 +42,9 @@ class ClipsStage:
 
     def __call__(self, item: ClipItem) -> dict[str, Path]:
         """Write one clip; returns its files by extension. Work folder: "clips" KEY.*."""
-        files = {ext: self._work.path("clips", item.clip.key, f".{ext}") for ext in ("mp4", "wav", "json", "npz")}
+        files = {
+            ext: self._work.path("clips", item.clip.key, f".{ext}") for ext in ("mp4", "wav", "json", "npz")
+        }
         self._write_mp4(files["mp4"], item)
         grid = Grid(item.clip.start, item.clip.frames)
         wave_S = wave_of(self._work, item.clip.source_id[:16], item.sound, grid)

@@ -110,7 +110,9 @@ class PeopleStage:
             for s, t, c, e in zip(item.shots, joined, scores, evidence, strict=True)
         ]
         turns = _source_turns(voices, offset)
-        clips = [self._plan(item, shot, found, turns, bindings) for shot in shots for found in self._found(shot)]
+        clips = [
+            self._plan(item, shot, found, turns, bindings) for shot in shots for found in self._found(shot)
+        ]
         labels = SourceLabels(
             source=item.source,
             shots=tuple(s.shot for s in item.shots),
@@ -268,7 +270,10 @@ def _clip_arrays(shot: _Shot, found: Candidate) -> dict[str, NDArray[np.generic]
         if track.identity not in found.identities or low >= high:
             continue
         row = found.identities.index(track.identity)
-        here, there = slice(low - found.first, high - found.first), slice(low - track.first, high - track.first)
+        here, there = (
+            slice(low - found.first, high - found.first),
+            slice(low - track.first, high - track.first),
+        )
         boxes[row, here] = track.xyxy_T4[there]
         scores[row, here] = track.score_T[there]
         visible[row, here] = True

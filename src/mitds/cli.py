@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds import __version__
 from mitds.config import plain
 from mitds.errors import MitdsError, UsageError
 
@@ -34,7 +33,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; defa
 Address = Annotated[str | None, typer.Option(help="Run on the Ray cluster at this address.")]
 Shards = Annotated[list[str], typer.Option(help="Shard paths, globs or brace patterns; may be repeated.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if missing.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting, section.name=value; may be repeated.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, section.name=value; may be repeated.")
+]
 
 
 @contextlib.contextmanager
@@ -126,13 +127,23 @@ def annotate(
     from mitds.pipeline.settings import annotate_config
 
     chosen = dict(_pair(b) for b in backend or [])
-    resolved = annotate_config(profile, backends=chosen, file=config, settings=settings or [], keep_all=keep_all)
+    resolved = annotate_config(
+        profile, backends=chosen, file=config, settings=settings or [], keep_all=keep_all
+    )
     with _stdout_for_json(), _progress(step.STAGES, quiet) as progress:
         result = step.annotate(shards, out, resolved, address=address, workers=workers, progress=progress)
         report = write_report(out)
     if json_:
         kept = sum(clip.status == "kept" for clip, _ in result.clips)
-        _emit({"out": str(out), "clips": kept, "funnel": result.funnel, "failed": result.failed, "report": str(report)})
+        _emit(
+            {
+                "out": str(out),
+                "clips": kept,
+                "funnel": result.funnel,
+                "failed": result.failed,
+                "report": str(report),
+            }
+        )
     else:
         _print_funnel(result.funnel, "Annotated")
         _list_failures(result.failures)
@@ -151,7 +162,9 @@ def _pair(text: str) -> tuple[str, str]:
 def export(
     shards: Shards,
     out: Out,
-    format_: Annotated[list[str], typer.Option("--format", "-f", help="rttm, ava, cuts or coco; may be repeated.")],
+    format_: Annotated[
+        list[str], typer.Option("--format", "-f", help="rttm, ava, cuts or coco; may be repeated.")
+    ],
     timeline: Annotated[str, typer.Option(help="clip or source: whose clock the times are on.")] = "clip",
     json_: Json = False,
 ) -> None:
@@ -174,13 +187,14 @@ def export(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of mitds annotate.")],
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no picture of anybody.")] = False,
     json_: Json = False,
 ) -> None:
     """Write report.html anew from what lies in an annotated folder."""
-    from mitds.pipeline.report import write_report
+    from mitds.pipeline.report import ReportConfig, write_report
 
     with _stdout_for_json():
-        path = write_report(folder)
+        path = write_report(folder, ReportConfig(anonymous=anonymous))
     _emit({"report": str(path)}) if json_ else typer.echo(path)
 
 
@@ -214,7 +228,9 @@ def weights_list(json_: Json = False) -> None:
 
 @weights_app.command("pull")
 def weights_pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Names from the list; none for all that can be fetched.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names from the list; none for all that can be fetched.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Fetch weights into the cache, each checked by its sha256."""
@@ -225,7 +241,9 @@ def weights_pull(
 
 @weights_app.command("verify")
 def weights_verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Names from the list; none for all that are here.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names from the list; none for all that are here.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Hash the weights that are here and compare them with the catalog; nothing is fetched."""
@@ -236,7 +254,8 @@ def weights_verify(
 
 def _show_states(states: Sequence[State], json_: bool) -> None:
     rows = [
-        {"name": s.weight.name, "state": s.state, "where": str(s.path or ""), "detail": s.detail} for s in states
+        {"name": s.weight.name, "state": s.state, "where": str(s.path or ""), "detail": s.detail}
+        for s in states
     ]
     _show_rows(rows, ("name", "state", "where", "detail"), json_)
     raise typer.Exit(3 if any(s.state in ("wrong", "failed") for s in states) else 0)

@@ -33,7 +33,9 @@ def plain(value: object) -> Any:
 
 def canonical(value: object) -> str:
     """Serialise to the one JSON text that digests are taken of."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(*values: object) -> str:

@@ -1,17 +1,17 @@
 """The errors of mitds. Each says what happened, where, and what to do about it.
 
-    MitdsError
-    ├── UsageError             exit 2   the command, the configuration or the list is wrong
-    │   └── UnknownName        exit 2   no such backend, profile, weight or option
-    ├── EnvironmentFault       exit 3   this machine lacks something
-    │   ├── MissingDependency  exit 3   a package is not installed or cannot load
-    │   ├── MissingWeights     exit 3   no mirror yielded the right bytes
-    │   └── StorageFault       exit 3   disk full, read-only or vanished output
-    └── InputFault             exit 1   one input is bad; the others go on
-        ├── SourceUnreachable  exit 1   a link is dead, refused or timed out
-        ├── NotVideo           exit 1   the bytes hold no picture track that can be decoded
-        ├── Undecodable        exit 1   a picture track is there but decoding breaks
-        └── BadShard           exit 1   a shard is torn, hostile or of another kind
+MitdsError
+├── UsageError             exit 2   the command, the configuration or the list is wrong
+│   └── UnknownName        exit 2   no such backend, profile, weight or option
+├── EnvironmentFault       exit 3   this machine lacks something
+│   ├── MissingDependency  exit 3   a package is not installed or cannot load
+│   ├── MissingWeights     exit 3   no mirror yielded the right bytes
+│   └── StorageFault       exit 3   disk full, read-only or vanished output
+└── InputFault             exit 1   one input is bad; the others go on
+├── SourceUnreachable  exit 1   a link is dead, refused or timed out
+├── NotVideo           exit 1   the bytes hold no picture track that can be decoded
+├── Undecodable        exit 1   a picture track is there but decoding breaks
+└── BadShard           exit 1   a shard is torn, hostile or of another kind
 """
 
 from __future__ import annotations

@@ -15,7 +15,12 @@ from typing import IO, Any
 from mitds.config import canonical
 from mitds.errors import StorageFault
 
-_STORAGE_ERRORS = {errno.ENOSPC: "the disk is full", errno.EROFS: "the target is read-only", errno.EDQUOT: "the quota is used up", errno.EACCES: "permission is denied"}
+_STORAGE_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EROFS: "the target is read-only",
+    errno.EDQUOT: "the quota is used up",
+    errno.EACCES: "permission is denied",
+}
 
 
 @contextmanager

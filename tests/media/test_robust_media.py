@@ -87,7 +87,11 @@ def test_decodes(name: str, shared_media: Path) -> None:
     path, wanted = shared_media / "robust" / name, DECODES[name]
     found = probe(path)
     assert (found.width, found.height, found.rotation) == (wanted.width, wanted.height, wanted.rotation)
-    assert (found.vfr, found.interlaced, found.audio_tracks > 0) == (wanted.vfr, wanted.interlaced, wanted.sound)
+    assert (found.vfr, found.interlaced, found.audio_tracks > 0) == (
+        wanted.vfr,
+        wanted.interlaced,
+        wanted.sound,
+    )
     log = DecodeLog()
     times, shape = [], (0, 0, 0)
     for picture in pictures(path, max_side=160, log=log):
@@ -130,7 +134,10 @@ def test_one_scene_looks_the_same_through_every_coding(shared_media: Path) -> No
         assert np.abs(other - original).mean() < 4, name
     assert np.abs(first(derived / "interlaced_sar_mpeg2.mpg") - original).mean() < 8
     turned = first(derived / "rot90_flag_interview.mp4")
-    assert np.abs(np.rot90(turned, -1) - original).mean() < 4 or np.abs(np.rot90(turned, 1) - original).mean() < 4
+    assert (
+        np.abs(np.rot90(turned, -1) - original).mean() < 4
+        or np.abs(np.rot90(turned, 1) - original).mean() < 4
+    )
 
 
 @pytest.mark.parametrize("name", ["media.statement", "media.podium", "media.introduction"])
@@ -140,7 +147,7 @@ def test_demo_clips_read_the_same_from_the_start_and_from_a_seek(name: str) -> N
     grid = Grid(found.start + found.duration - 1, 25)
     seen = [(p.pts, p.frame_HWC) for p in pictures(path, max_side=96)]
     for k, frame_HWC in enumerate(grid_frames(path, grid, max_side=96)):
-        nearest = min(seen, key=lambda s: (abs(s[0] - grid.at(k)), s[0]))  # noqa: B023
+        nearest = min(seen, key=lambda s: (abs(s[0] - grid.at(k)), s[0]))
         assert np.array_equal(frame_HWC, nearest[1])
     sound = read_sound(path)
     assert sound is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 
 def found(path: Path, name: str) -> list[int]:
     shots = detect_shots(path, SHOTS.get(name)(), source_id="0" * 64)
-    for shot, following in zip(shots, shots[1:], strict=False):
+    for shot, following in pairwise(shots):
         assert shot.end == following.start
         assert shot.first_frame + shot.frames == following.first_frame
     return [s.first_frame for s in shots[1:]]
@@ -52,10 +53,9 @@ def f1(cases: Iterable[tuple[list[int], list[int], list[list[int]]]]) -> float:
     return 2 * right / (2 * right + wrong + truth - right)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_news_item_has_its_cuts(name: str) -> None:
-    """Cuts seen by eye in the demo clip that the package index carries."""
-    cuts = found(resolve("media.interview"), name)
+def test_the_news_item_has_its_cuts() -> None:
+    """About ten cuts in the demo clip that the package index carries."""
+    cuts = found(resolve("media.interview"), "pyscenedetect")
     assert 9 <= len(cuts) <= 12
 
 
@@ -107,10 +107,10 @@ def test_composites_against_their_construction(name: str, shared_media: Path) ->
 @pytest.mark.parametrize(("name", "least"), [("pyscenedetect", 0.98), ("transnetv2", 0.98)])
 def test_real_clips_against_cuts_seen_by_eye(name: str, least: float, shared_media: Path) -> None:
     truth = json.loads((shared_media / "ground_truth" / "cuts.json").read_text())
-    long = "guardian" if name == "transnetv2" else "-"  # too slow for a test on one core
+    slow = ("guardian", "office") if name == "transnetv2" else ()  # minutes on one core
     cases = [
         (found(shared_media / clip, name), cuts["hard"], [s[:2] for s in cuts.get("soft", [])])
         for clip, cuts in truth.items()
-        if not clip.startswith("_") and long not in clip
+        if not clip.startswith("_") and not any(word in clip for word in slow)
     ]
     assert f1(cases) >= least

@@ -20,10 +20,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """Build the wheel from a copy, so that no build folder of an earlier run leaks into it."""
     work = tmp_path_factory.mktemp("wheel")
     copy = work / "checkout"
-    ignored = shutil.ignore_patterns(".venv", ".git", ".links", "build", "*.egg-info", "__pycache__", "demo-out", ".*_cache")
+    ignored = shutil.ignore_patterns(
+        ".venv", ".git", ".links", "build", "*.egg-info", "__pycache__", "demo-out", ".*_cache"
+    )
     shutil.copytree(ROOT, copy, ignore=ignored)
     # The environment's own setuptools would be used with --no-isolation; isolation needs the index, as pip does.
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(copy)],
         check=True,
         capture_output=True,

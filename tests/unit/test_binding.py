@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from mitds.annotators.binding.binder import BinderConfig, bind
 from mitds.annotators.binding.evidence import ShotEvidence, identities, on_grid, shot_evidence
 from mitds.annotators.binding.fusion import FusionConfig, fuse

@@ -206,10 +206,16 @@ def test_what_cannot_be_exported_says_why(shards: str, tmp_path: Path) -> None:
         export([shards], "rtmm", tmp_path)
     with pytest.raises(UnknownName):
         export([shards], "rttm", tmp_path, "clock")
-    with pytest.raises(UsageError, match="no cuts"):
-        export([shards], "cuts", tmp_path)
-    with pytest.raises(UsageError, match="poses"):
-        export([shards], "coco", tmp_path, "source")
+
+
+def test_cuts_and_poses_do_not_depend_on_the_timeline(shards: str, tmp_path: Path) -> None:
+    for name in ("cuts", "coco"):
+        on_clip = export([shards], name, tmp_path / "clip").paths
+        on_source = export([shards], name, tmp_path / "source", "source").paths
+        assert [p.read_bytes() for p in on_clip] == [p.read_bytes() for p in on_source]
+    images = json.loads(on_clip[0].read_text())["images"]
+    assert images[1]["time_s"] == 0.04
+    assert images[1]["source_time_s"] == pytest.approx(images[0]["source_time_s"] + 0.04)
 
 
 def test_missing_source_labels_are_named(tmp_path: Path) -> None:

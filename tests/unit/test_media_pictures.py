@@ -79,7 +79,11 @@ def test_variable_rate_times_come_back_exactly_and_in_order(tmp_path: Path) -> N
 
 def test_probe_tells_variable_from_constant_rate(tmp_path: Path) -> None:
     constant = probe(numbered(tmp_path / "c.mp4", [Fraction(k * 1001, 30000) for k in range(30)]))
-    assert (constant.fps, constant.vfr, constant.duration) == (Fraction(30000, 1001), False, Fraction(1001, 1000))
+    assert (constant.fps, constant.vfr, constant.duration) == (
+        Fraction(30000, 1001),
+        False,
+        Fraction(1001, 1000),
+    )
     variable = probe(numbered(tmp_path / "v.mp4", [Fraction(k, 25) for k in range(20) if k != 7]))
     assert variable.vfr
     assert variable.duration == Fraction(20, 25)
@@ -101,7 +105,11 @@ def corners() -> Frame:
 
 @pytest.mark.parametrize(
     ("clockwise", "white"),
-    [(90, (slice(2, 12), slice(-12, -2))), (180, (slice(-12, -2), slice(-12, -2))), (270, (slice(-12, -2), slice(2, 12)))],
+    [
+        (90, (slice(2, 12), slice(-12, -2))),
+        (180, (slice(-12, -2), slice(-12, -2))),
+        (270, (slice(-12, -2), slice(2, 12))),
+    ],
 )
 def test_rotation_flag_is_applied(tmp_path: Path, clockwise: int, white: tuple[slice, slice]) -> None:
     path = encode(tmp_path / "r.mp4", [corners()] * 3, clockwise=clockwise)
@@ -134,18 +142,27 @@ def test_pixels_become_square_before_turning_and_scaling(tmp_path: Path) -> None
         ("yuv420p", 1, True),
     ],
 )
-def test_colours_survive_matrix_range_and_depth(tmp_path: Path, pix_fmt: str, matrix: int, full_range: bool) -> None:
+def test_colours_survive_matrix_range_and_depth(
+    tmp_path: Path, pix_fmt: str, matrix: int, full_range: bool
+) -> None:
     colour = (200, 60, 30)
     solid = np.full((48, 64, 3), colour, np.uint8)
     path = encode(
-        tmp_path / "c.mp4", [solid] * 2, pix_fmt=pix_fmt, matrix=matrix, full_range=full_range, options={"crf": "1"}
+        tmp_path / "c.mp4",
+        [solid] * 2,
+        pix_fmt=pix_fmt,
+        matrix=matrix,
+        full_range=full_range,
+        options={"crf": "1"},
     )
     assert probe(path).pixel_format.removeprefix("yuvj") in (pix_fmt, pix_fmt.removeprefix("yuv"))
     assert next(iter(pictures(path))).frame_HWC.mean(axis=(0, 1)) == pytest.approx(colour, abs=4)
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((64, 48), 5), ((1280, 720), 1)])
-def test_unlabelled_colours_follow_the_picture_size(tmp_path: Path, size: tuple[int, int], matrix: int) -> None:
+def test_unlabelled_colours_follow_the_picture_size(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
     colour = (40, 190, 60)
     path = tmp_path / "u.mp4"
     with av.open(str(path), "w") as container:

@@ -131,7 +131,9 @@ def two_tracks(path: Path) -> Path:
 
 def test_an_empty_track_is_said_and_the_other_only_read_when_asked_for(tmp_path: Path) -> None:
     path = two_tracks(tmp_path / "two.mkv")
-    with pytest.raises(Undecodable, match=r"sound track 0 is there, but none of it decodes.*another of the 2"):
+    with pytest.raises(
+        Undecodable, match=r"sound track 0 is there, but none of it decodes.*another of the 2"
+    ):
         read_sound(path)
     second = heard(path, track=1)
     assert (second.rate, second.wave_CS.shape) == (16_000, (1, 1600))

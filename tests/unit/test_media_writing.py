@@ -19,10 +19,14 @@ Frame = NDArray[np.uint8]
 RATE = 48_000
 
 
-def moving(count: int, fps: Fraction = Fraction(25), size: tuple[int, int] = (48, 64)) -> Iterator[tuple[Fraction, Frame]]:
+def moving(
+    count: int, fps: Fraction = Fraction(25), size: tuple[int, int] = (48, 64)
+) -> Iterator[tuple[Fraction, Frame]]:
     x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
     for k in range(count):
-        frame_HWC = np.stack([(x * 3 + 5 * k) % 200, (y * 4) % 220, (x + y + k) % 240], axis=2).astype(np.uint8)
+        frame_HWC = np.stack([(x * 3 + 5 * k) % 200, (y * 4) % 220, (x + y + k) % 240], axis=2).astype(
+            np.uint8
+        )
         yield Fraction(k) / fps, frame_HWC
 
 
@@ -33,7 +37,7 @@ def noise(seconds: float, channels: int = 2) -> Sound:
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    """An encoder that reads memory nobody has set differs in a few runs of a hundred, so the heap is stirred."""
+    """An encoder that reads unset memory differs in a few runs of a hundred: so the heap is stirred."""
     rng, written = np.random.default_rng(0), set()
     for k in range(40):
         junk = [rng.integers(0, 256, rng.integers(1000, 90_000), np.uint8) for _ in range(20)]
@@ -104,7 +108,9 @@ def test_wrong_sizes_and_rates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="differs from the first"):
         write_video(tmp_path / "a.mp4", sizes)
     with pytest.raises(UsageError, match="11111 Hz"):
-        write_video(tmp_path / "a.mp4", moving(2), sound=Sound(np.zeros((1, 9), np.float32), 11_111, Fraction(0)))
+        write_video(
+            tmp_path / "a.mp4", moving(2), sound=Sound(np.zeros((1, 9), np.float32), 11_111, Fraction(0))
+        )
 
 
 def test_sound_starts_where_its_clock_says(tmp_path: Path) -> None:

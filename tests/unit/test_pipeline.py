@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from mitds import load
 from mitds.annotators.asd.fake import FakeScorerConfig
 from mitds.annotators.faces.fake import FakeFaceTrackerConfig
@@ -35,7 +36,9 @@ FAKES = {
 def draw(path: Path, seconds: float, cut_s: float, rate: int = 25) -> None:
     """Draw two scenes of noise, dark then bright, with a tone; the frame number is written as grey levels."""
     rng = np.random.default_rng(7)
-    scenes = rng.integers(0, 60, (2, 120, 160, 3), np.uint8) + np.array([10, 180], np.uint8)[:, None, None, None]
+    scenes = (
+        rng.integers(0, 60, (2, 120, 160, 3), np.uint8) + np.array([10, 180], np.uint8)[:, None, None, None]
+    )
 
     def frames() -> Iterator[tuple[Fraction, np.ndarray]]:
         for k in range(round(seconds * rate)):
@@ -84,7 +87,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         raw = ingest(folder / "list.jsonl", folder / "raw", IngestConfig())
         shards = [str(p) for p in raw.shards]
         done = annotate(shards, folder / "clips", config())
-        relaxed = replace(config(), rules=replace(config().rules, max_people=1, min_speaking_s=0.0), keep_all=False)
+        relaxed = replace(
+            config(), rules=replace(config().rules, max_people=1, min_speaking_s=0.0), keep_all=False
+        )
         return raw, done, annotate(shards, folder / "changed", relaxed)
 
 
@@ -124,7 +129,10 @@ def test_clips_carry_people_voices_rights_and_reasons(done: AnnotateResult):
     clip = kept[0].clip
     assert clip.frames == 175
     assert clip.rights == Rights(licence="CC0", consent="signed", note="drawn")
-    assert [(p.identity, p.voice, p.voice_status) for p in clip.persons] == [("P0", "V0", "bound"), ("P1", "V1", "bound")]
+    assert [(p.identity, p.voice, p.voice_status) for p in clip.persons] == [
+        ("P0", "V0", "bound"),
+        ("P1", "V1", "bound"),
+    ]
     assert clip.persons[0].turns[0].start_s == pytest.approx(0.4, abs=0.05)
     assert clip.persons[0].turns[0].end_s == pytest.approx(3.2, abs=0.05)
     assert clip.offscreen == ()
@@ -158,10 +166,15 @@ def test_run_writes_what_the_documents_promise(done: AnnotateResult):
     assert [row["shard"] for row in table] == ["clips-000000.tar", "rejected-000000.tar"]
     run = json.loads((done.out / "run.json").read_text())
     assert run["config_digest"] == table[0]["config_digest"]
-    assert {(r.kind, r.status): r.count for r in done.funnel if r.kind == "clip"} == {("clip", "kept"): 1, ("clip", "filtered"): 1}
+    assert {(r.kind, r.status): r.count for r in done.funnel if r.kind == "clip"} == {
+        ("clip", "kept"): 1,
+        ("clip", "filtered"): 1,
+    }
 
 
-def test_a_second_run_writes_the_same_bytes_at_another_number_of_workers(done: AnnotateResult, raw: IngestResult, tmp_path: Path):
+def test_a_second_run_writes_the_same_bytes_at_another_number_of_workers(
+    done: AnnotateResult, raw: IngestResult, tmp_path: Path
+):
     again = annotate([str(p) for p in raw.shards], tmp_path / "again", config(), workers=1)
     for name in ("clips-000000.tar", "rejected-000000.tar", "sources-000000.tar", "clips.parquet"):
         assert (again.out / name).read_bytes() == (done.out / name).read_bytes(), name
@@ -181,6 +194,9 @@ def test_exports_agree_with_what_was_drawn(done: AnnotateResult, tmp_path: Path)
     assert [line.split()[0] for line in cuts.read_text().splitlines()] == ["175"]
     (rttm,) = export(shards, "rttm", tmp_path, "source").paths
     turns = [line.split() for line in rttm.read_text().splitlines()]
-    assert [(t[1], float(t[3]), t[7]) for t in turns] == [("talk", pytest.approx(0.4), "P0"), ("talk", pytest.approx(3.6), "P1")]
+    assert [(t[1], float(t[3]), t[7]) for t in turns] == [
+        ("talk", pytest.approx(0.4), "P0"),
+        ("talk", pytest.approx(3.6), "P1"),
+    ]
     (ava,) = export(shards, "ava", tmp_path, "source").paths
     assert sum(line.startswith("talk,") for line in ava.read_text().splitlines()) == 2 * 225

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import html.parser
 import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from mitds.manifests.ledger import End, Ledger
 from mitds.pipeline.report import ReportConfig, write_report
 from mitds.pipeline.report.gather import clock
 from mitds.pipeline.report.reasons import explain
-from mitds.pipeline.report.views import curves, runs
+from mitds.pipeline.report.views import BLANK, curves, runs
 from mitds.pipeline.selection import REASONS
 from mitds.store import write_json
 from tests import factories
@@ -171,6 +173,17 @@ def test_the_page_has_one_form(tmp_path: Path) -> None:
     first = write_report(tmp_path).read_bytes()
     assert write_report(tmp_path).read_bytes() == first
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_an_anonymous_page_shows_no_picture(tmp_path: Path) -> None:
+    factories.write_run(tmp_path)
+    page = write_report(tmp_path, ReportConfig(anonymous=True)).read_text()
+    pictures = re.findall('data:image/jpeg;base64,([^"]+)', page)
+    assert pictures
+    for text in pictures:
+        pixels_HWC = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
+        assert np.median(pixels_HWC) == BLANK
+        assert (abs(pixels_HWC.astype(int) - BLANK) < 12).all(axis=2).mean() > 0.7
 
 
 def test_accuracy_is_a_table_where_the_truth_is_known(tmp_path: Path, page: Page) -> None:

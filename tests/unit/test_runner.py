@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
 from mitds.errors import EnvironmentFault, MissingWeights
 from mitds.pipeline.runner import Job, Outcome, Runner, Stage, ray_session
 
@@ -45,9 +46,17 @@ def test_items_flow_through_more_stages_than_there_are_cores():
 
     def follow(job: Job, outcome: Outcome) -> list[Job]:
         after = names[names.index(job.stage) + 1 :]
-        return [Job(stage=after[0], item=f"{job.item}{after[0]}", payload=("say", outcome.value))] if after else []
+        return (
+            [Job(stage=after[0], item=f"{job.item}{after[0]}", payload=("say", outcome.value))]
+            if after
+            else []
+        )
 
-    ended = run([stage(n) for n in names], [Job(stage="a", item=f"{i}a", payload=("say", i)) for i in range(5)], follow)
+    ended = run(
+        [stage(n) for n in names],
+        [Job(stage="a", item=f"{i}a", payload=("say", i)) for i in range(5)],
+        follow,
+    )
     assert {ended[f"{i}abcd"].value for i in range(5)} == {f"d:c:b:a:{i}" for i in range(5)}
     assert len(ended) == 20
 
@@ -85,7 +94,10 @@ def test_bad_items_end_alone_with_their_reason(tmp_path: Path):
 
 def test_a_worker_that_never_returns_is_stopped_at_its_deadline():
     slow = stage("a", deadline_s=0.5, deadline_per_media_s=0.1)
-    jobs = [Job(stage="a", item="stuck", payload=("sleep", 600), media_s=1), Job(stage="a", item="ok", payload=("say", 1))]
+    jobs = [
+        Job(stage="a", item="stuck", payload=("sleep", 600), media_s=1),
+        Job(stage="a", item="ok", payload=("say", 1)),
+    ]
     ended = run([slow], jobs)
     assert ended["stuck"].reason == "timeout"
     assert ended["ok"].value == "a:1"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from mitds.manifests.records import FaceTrack
 from mitds.pipeline.selection import REASONS, ClipRules, candidates
 
 
-def track(number: int, identity: str, first: int, count: int, side: float = 100.0, x: float = 0.0) -> FaceTrack:
+def track(
+    number: int, identity: str, first: int, count: int, side: float = 100.0, x: float = 0.0
+) -> FaceTrack:
     box = np.tile(np.array([x, 50, x + side, 50 + side], np.float32), (count, 1))
     return FaceTrack(
         track=number,
@@ -81,7 +84,11 @@ def test_silence_and_unscored_faces_break_the_speaking_rule():
 
 def test_short_absence_is_bridged_and_long_absence_splits():
     def pair(gap: int) -> list[FaceTrack]:
-        return [track(0, "P0", 0, 300), track(1, "P1", 0, 140, x=300), track(2, "P1", 140 + gap, 160 - gap, x=300)]
+        return [
+            track(0, "P0", 0, 300),
+            track(1, "P1", 0, 140, x=300),
+            track(2, "P1", 140 + gap, 160 - gap, x=300),
+        ]
 
     assert [c.identities for c in judge(300, pair(20))] == [("P0", "P1")]
     assert [len(c.identities) for c in judge(300, pair(40))] == [2, 1, 2]

@@ -125,14 +125,20 @@ def test_short_shots_are_merged_by_seconds_not_frames(monkeypatch: pytest.Monkey
     assert [c.frame for c in free] == [60, 85, 120]
 
 
-def with_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scores: list[float]) -> list[tuple[int, float]]:
+def with_scores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scores: list[float]
+) -> list[tuple[int, float]]:
     detector = fake_transnet(monkeypatch, tmp_path)
     detector.config = TransNetV2Config(min_shot_s=0.0)
-    monkeypatch.setattr(detector, "_probabilities", lambda frames: [s for _, s in zip(frames, scores, strict=True)])
+    monkeypatch.setattr(
+        detector, "_probabilities", lambda frames: [s for _, s in zip(frames, scores, strict=True)]
+    )
     return [(c.frame, c.score) for c in detector.detect(film(steady(len(scores)), []))]
 
 
-def test_a_gradual_transition_is_one_cut_after_its_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_gradual_transition_is_one_cut_after_its_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     scores = [0.1, 0.2, 0.6, 0.9, 0.7, 0.1, 0.0, 0.5, 0.4, 0.8]
     assert with_scores(monkeypatch, tmp_path, scores) == [(5, 0.9), (8, 0.5)]
 

@@ -206,17 +206,40 @@ class TestClustering:
         group_N = cluster(embedding_ND, np.array([5, 4, 1, 1, 2.0]), [], threshold=0.3, most_items=2)
         assert group_N.tolist() == [0, 1, 0, 1, 1]
 
-    def test_absorb(self) -> None:
+    @pytest.mark.parametrize(
+        ("barred", "groups", "strays"),
+        [
+            ([], [0, 1, 0, 2], [False, False, False, True]),
+            ([(2, 0)], [0, 1, 1, 2], [False, False, False, True]),
+        ],
+    )
+    def test_small_voices_go_to_the_most_alike_big_one_or_to_nobody(
+        self, barred: list[tuple[int, int]], groups: list[int], strays: list[bool]
+    ) -> None:
         embedding_ND = np.array([[1, 0, 0], [0, 1, 0], [0.8, 0.6, 0], [0, 0, 1]], np.float32)
+        weight_N = np.array([5, 5, 0.4, 0.4])
         group_N, stray_N = absorb(
-            np.arange(4), embedding_ND, np.array([5, 5, 0.4, 0.4]), smallest=0.75, likeness=0.15
+            np.arange(4), embedding_ND, weight_N, barred, small=1.5, smallest=0.75, likeness=0.15
         )
-        assert group_N.tolist() == [0, 1, 0, 2]
-        assert stray_N.tolist() == [False, False, False, True]
+        assert group_N.tolist() == groups
+        assert stray_N.tolist() == strays
+
+    def test_a_small_voice_like_no_other_is_kept(self) -> None:
+        group_N, stray_N = absorb(
+            np.arange(2),
+            np.eye(2, dtype=np.float32),
+            np.array([5, 1.0]),
+            [],
+            small=1.5,
+            smallest=0.75,
+            likeness=0.1,
+        )
+        assert group_N.tolist() == [0, 1]
+        assert not stray_N.any()
 
     def test_absorb_leaves_all_where_none_is_big(self) -> None:
         group_N, stray_N = absorb(
-            np.arange(2), np.eye(2, dtype=np.float32), np.ones(2), smallest=9, likeness=0
+            np.arange(2), np.eye(2, dtype=np.float32), np.ones(2), [], small=9, smallest=9, likeness=0
         )
         assert group_N.tolist() == [0, 1]
         assert not stray_N.any()
@@ -358,6 +381,11 @@ class TestDiarizer:
         wave_S = sound(("A", 4), ("", 1), ("B", 4), ("", 1), ("C", 4))
         assert len(diarizer().diarize(wave_S).voices) == 3
         assert len(diarizer(most=2).diarize(wave_S).voices) == 2
+
+    def test_the_least_number_of_voices_holds(self) -> None:
+        wave_S = sound(("A", 4), ("", 1), ("A", 1))
+        assert len(diarizer().diarize(wave_S).voices) == 1
+        assert len(diarizer(fewest=2).diarize(wave_S).voices) == 2
 
     def test_a_stray_noise_is_nobody(self) -> None:
         wave_S = sound(("A", 4), ("", 1), ("B", 0.5), ("", 1), ("A", 3))
