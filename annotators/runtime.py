@@ -39,15 +39,6 @@ def onnx_session(path: Path | bytes, *, device: str = "cpu", threads: int = 1) -
     return onnxruntime.InferenceSession(model, options, providers=[wanted])
 
 
-def litert(path: Path, *, threads: int = 1) -> Any:
-    """Open a .tflite model with its tensors allocated."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    return interpreter
-
-
 def single_threaded() -> None:
     """Keep OpenCV and torch to one thread in this process, as stages are scaled by workers."""
     import cv2

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from mitds.annotators.asd.lip_signals import (
+    SHORTEST,
     Signal,
     fill_gaps,
     known_runs,
@@ -104,7 +105,7 @@ class LipMotion:
         """Score each track; NaN without sound, and where the face is turned too far to see the lips."""
         if wave_S is None or not len(wave_S) or not tracks:
             return [abstention(track, self.name) for track in tracks]
-        sound = self._listen(wave_S, max(SMOOTH, max(track.last for track in tracks) + 1))
+        sound = self._listen(wave_S, max(SHORTEST, max(track.last for track in tracks) + 1))
         lips = self._look(frames, tracks)
         return [
             self._judge(track, lips_T2[: heard_rows(track, wave_S)], sound)

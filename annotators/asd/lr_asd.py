@@ -53,7 +53,7 @@ class LrAsdConfig:
 
     Attributes:
         device: "cpu", "cuda" or "coreml".
-        chunk: Frames that are embedded at once; at least 9; bounds memory at about 2 MB a frame.
+        chunk: Frames that are embedded at once; at least 9; bounds memory at about 4 MB a frame.
         sync_weight: Weight of the synchrony term: how much higher a face scores with its own sound than with
             the same sound moved by fractions of a second. It tells the speaker from someone who moves the
             lips meanwhile. 0 leaves the network's own score.

@@ -131,7 +131,7 @@ def absorb(
 
     Returns:
         group_N: The groups, numbered by first item.
-        stray_N: True for items of groups that were neither taken nor kept; there are none where no group is big.
+        stray_N: True for items of groups that were neither taken nor kept; none where no group is big.
     """
     centroid_VD = centroids(embedding_ND, weight_N, group_N)
     total_V = np.bincount(group_N, weight_N)

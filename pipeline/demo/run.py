@@ -34,7 +34,7 @@ SCENE = [
     Part(
         media="media.interview",
         speaks=(Fraction("27.8"), Fraction("33.4")),
-        listens=(Fraction("25.8"), Fraction("27.8")),
+        listens=(Fraction("25.8"), Fraction("27.2")),
         begins=Fraction("4.4"),
     ),
 ]

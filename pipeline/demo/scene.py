@@ -22,7 +22,7 @@ from mitds.media import Sound, grid_frames, read_sound, write_video
 from mitds.time import CLIP_FPS, Grid
 
 PANEL_HW = (540, 480)
-FACE_SHARE = 0.22
+FACE_SHARE = 0.32
 """Side of the median face box over the panel height: both people appear equally large."""
 
 SOUND_HZ = 48_000
@@ -97,7 +97,7 @@ def _cut(frame_HWC: Frame, box_4: Array) -> Frame:
     scale = FACE_SHARE * height / float(np.sqrt((box_4[2] - box_4[0]) * (box_4[3] - box_4[1])))
     centre_x, centre_y = float(box_4[0] + box_4[2]) / 2, float(box_4[1] + box_4[3]) / 2
     matrix = np.array(
-        [[scale, 0, width / 2 - scale * centre_x], [0, scale, 0.36 * height - scale * centre_y]], np.float32
+        [[scale, 0, width / 2 - scale * centre_x], [0, scale, 0.4 * height - scale * centre_y]], np.float32
     )
     return np.asarray(
         cv2.warpAffine(

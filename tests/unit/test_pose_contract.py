@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from mitds.annotators.pose.goliath import FROM_GOLIATH
 from mitds.annotators.pose.mmpose import MMPose
 from mitds.annotators.pose.sapiens import Sapiens, Sapiens2
 from mitds.annotators.pose.simcc import DwPose, Rtmw
-from mitds.errors import UsageError
+from mitds.errors import MissingDependency, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 
@@ -244,3 +245,17 @@ def test_networks_see_rgb() -> None:
 def test_toy_onnx_model_is_valid() -> None:
     onnx.checker.check_model(onnx.load_from_string(brightest_simcc()))
     assert cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)[91, 221] > 250
+
+
+@pytest.mark.parametrize(
+    ("package", "make", "remedy"),
+    [("transformers", Sapiens2, "mitds[pose]"), ("mmpose.apis", MMPose, "docs/full-strength.md")],
+)
+def test_a_missing_package_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, package: str, make: Callable[[], PoseEstimator], remedy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependency) as caught:
+        make()
+    assert package.split(".")[0] in caught.value.what
+    assert remedy in caught.value.remedy

@@ -383,7 +383,7 @@ class TestDiarizer:
         assert len(diarizer(most=2).diarize(wave_S).voices) == 2
 
     def test_the_least_number_of_voices_holds(self) -> None:
-        wave_S = sound(("A", 4), ("", 1), ("A", 1))
+        wave_S = sound(("A", 4), ("", 1), ("B", 0.5))
         assert len(diarizer().diarize(wave_S).voices) == 1
         assert len(diarizer(fewest=2).diarize(wave_S).voices) == 2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mitds.errors import Undecodable
 from mitds.media.rgb import Frame, Geometry, ToRgb, progressive
-from mitds.media.tracks import DecodeLog, decoded, exact, opened, single_threaded, unit_of, video_track
+from mitds.media.tracks import DecodeLog, decoded, exact, opened, unit_of, video_track, with_threads
 from mitds.time import Grid
 
 _SEEK_BEYOND_S = 4
@@ -81,7 +81,7 @@ def _reading(
 ) -> Iterator[tuple[Any, Iterator[_Timed]]]:
     """Yield the track and its timed frames, from the start or from a key frame before `near`."""
     with opened(path) as container:
-        track = single_threaded(video_track(container, path), threads)
+        track = with_threads(video_track(container, path), threads)
         if near is not None:
             container.seek(int(near / unit_of(track)), stream=track, backward=True)
         with closing(_timed(container, track, log)) as frames:

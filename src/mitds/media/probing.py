@@ -17,10 +17,10 @@ from mitds.media.tracks import (
     exact,
     opened,
     packets,
-    single_threaded,
     unit_of,
     video_track,
     video_tracks,
+    with_threads,
 )
 
 _ROUNDING = Fraction(3, 2000)
@@ -49,7 +49,7 @@ def probe(path: Path) -> Probe:
         Undecodable: A picture track is there, but nothing of it decodes.
     """
     with opened(path) as container:
-        track = single_threaded(video_track(container, path))
+        track = with_threads(video_track(container, path))
         log = DecodeLog()
         first = next(decoded(container, track, log), None)
         if first is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mitds.errors import Undecodable, UsageError
-from mitds.media.tracks import DecodeLog, decoded, opened, single_threaded, unit_of
+from mitds.media.tracks import DecodeLog, decoded, opened, unit_of, with_threads
 from mitds.store import atomic_path
 from mitds.time import AUDIO_HZ
 
@@ -22,7 +22,7 @@ Wave = NDArray[np.float32]
 _JITTER_S = Fraction(5, 1000)
 """Times that are off by less are rounding of the container's clock; nothing is filled or cut."""
 
-_LONGEST_GAP_S = 6 * 3600
+_LONGEST_GAP_S = 1800
 _HALF_TAPS = 50
 
 
@@ -118,7 +118,7 @@ def read_sound(
             )
         strip = _Strip(path)
         if tracks[track].codec_context is not None:
-            for frame in decoded(container, single_threaded(tracks[track]), log):
+            for frame in decoded(container, with_threads(tracks[track]), log):
                 log.decoded += 1
                 strip.add(frame)
         if not strip.count:

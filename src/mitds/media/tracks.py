@@ -176,8 +176,8 @@ def decoded(container: Any, track: Any, log: DecodeLog) -> Iterator[Any]:
         yield from frames
 
 
-def single_threaded(track: Any, threads: int = 1) -> Any:
-    """Set a track's decoder to a number of threads, before its first packet, and return the track."""
+def with_threads(track: Any, threads: int = 1) -> Any:
+    """Return the track, its decoder set to a number of threads; only before its first packet."""
     track.codec_context.thread_count = threads
     track.codec_context.thread_type = "AUTO"
     return track

@@ -51,8 +51,8 @@ def write_video(
         path: The file to write, .mp4.
         frames: (seconds, frame_HWC) with strictly rising times from 0, all of one size.
         end: When the last picture stops being shown; None repeats the last interval.
-        sound: On the same clock; what lies before 0 or after the pictures' end is cut, and a late start
-            is filled with silence.
+        sound: On the same clock, mono or stereo (more channels become their mean). What lies before 0 or
+            after the pictures' end is cut, and a late start is filled with silence.
         crf: x264's constant rate factor, 0..51.
         preset: x264's preset.
         time_base: Unit that times are multiples of, s.
@@ -154,7 +154,10 @@ class _SoundTrack:
             raise UsageError(
                 f"AAC has no rate of {sound.rate} Hz", remedy=f"Resample to one of {_AAC_RATES}."
             )
-        self._sound = sound
+        # Speech sits in the centre of surround sound: never in its first two channels alone.
+        several = sound.wave_CS.shape[0] > 2
+        wave_CS = sound.wave_CS.mean(axis=0, dtype=np.float32, keepdims=True) if several else sound.wave_CS
+        self._sound = Sound(wave_CS, sound.rate, sound.start)
         self._done = 0
         self._due = 0
         self._track: Any = None
@@ -180,7 +183,7 @@ class _SoundTrack:
     def _block(self, samples: int) -> list[Any]:
         rate = self._sound.rate
         start = Fraction(self._done, rate)
-        block_CS = self._sound.part(start, start + Fraction(samples, rate)).wave_CS[:2]
+        block_CS = self._sound.part(start, start + Fraction(samples, rate)).wave_CS
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block_CS), format="fltp", layout=self._layout)
         frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), self._done
         self._done += samples
