@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitds.manifests.records import Array, FaceTrack, SpeakingScores, Voices
+
+if TYPE_CHECKING:
+    from mitds.media import Picture
 
 Frame = NDArray[np.uint8]
 
@@ -39,11 +41,16 @@ class FaceDetections:
 
 
 class ShotDetector(Protocol):
-    """Finds cuts in a video file."""
+    """Finds cuts in a stream of pictures.
+
+    Attributes:
+        max_side: Longest side of the pictures it wants, px; None for full size.
+    """
 
     name: str
+    max_side: int | None
 
-    def detect(self, path: Path) -> list[Cut]:
+    def detect(self, pictures: Iterable[Picture]) -> list[Cut]:
         """Return the cuts in order; an unbroken shot gives an empty list."""
 
 

@@ -45,7 +45,7 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "pyscenedetect": (),
     "transnetv2": ("shots.transnetv2",),
     "yunet": ("faces.yunet", "identity.sface"),
-    "segmentation-ecapa": ("speech.segmentation", "speech.ecapa", "speech.ecapa_norm"),
+    "segmentation-ecapa": ("speech.segmentation", "speech.ecapa"),
     "pyannote": (),
     "lip-motion": ("pose.face_mesh",),
     "lr-asd": ("asd.lr_asd",),

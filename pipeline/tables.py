@@ -10,7 +10,7 @@ from rich.table import Table
 from mitds.manifests.ledger import FunnelRow
 
 if TYPE_CHECKING:
-    from mitds.doctor import Check
+    from mitds.pipeline.doctor import Check
 
 COLOURS = {
     "kept": "green",

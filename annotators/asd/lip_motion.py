@@ -27,7 +27,7 @@ from mitds.annotators.asd.lip_signals import (
     relative_opening,
     synchrony,
 )
-from mitds.annotators.asd.rows import Calibration, abstention, heard_rows, scores_of, visits
+from mitds.annotators.asd.rows import Calibration, Watch, heard_rows, scores_of, watched
 from mitds.annotators.contracts import Frame
 from mitds.annotators.pose.face_mesh import FaceMesh
 from mitds.annotators.speech.segmentation import HOP_S, Segmenter
@@ -78,7 +78,7 @@ class LipMotionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sound:
+class Sound:
     """What is heard in each frame of the shot: the probability of speech, and the movement of the level."""
 
     speech_T: Signal
@@ -103,31 +103,26 @@ class LipMotion:
         self, frames: Iterable[Frame], tracks: Sequence[FaceTrack], wave_S: Array | None
     ) -> list[SpeakingScores]:
         """Score each track; NaN without sound, and where the face is turned too far to see the lips."""
-        if wave_S is None or not len(wave_S) or not tracks:
-            return [abstention(track, self.name) for track in tracks]
-        sound = self._listen(wave_S, max(SHORTEST, max(track.last for track in tracks) + 1))
-        lips = self._look(frames, tracks)
-        return [
-            self._judge(track, lips_T2[: heard_rows(track, wave_S)], sound)
-            for track, lips_T2 in zip(tracks, lips, strict=True)
-        ]
+        return watched(self, frames, tracks, wave_S)
 
-    def _listen(self, wave_S: Array, frames: int) -> _Sound:
+    def watch(self, tracks: Sequence[FaceTrack], wave_S: Array) -> Watch:
+        """Begin to score the tracks of one shot."""
+        return _LipWatch(self, tracks, wave_S)
+
+    def listen(self, wave_S: Array, frames: int) -> Sound:
+        """Hear the shot's sound in each of its first `frames` grid frames."""
         speech_F = self._segmenter.segment(wave_S).any_F
         seconds_T = (np.arange(frames) + 0.5) / float(CLIP_FPS)
         step_T = np.minimum((seconds_T / HOP_S).astype(int), len(speech_F) - 1)
-        return _Sound(speech_F[step_T].astype(np.float64), loudness(wave_S, frames))
+        return Sound(speech_F[step_T].astype(np.float64), loudness(wave_S, frames))
 
-    def _look(self, frames: Iterable[Frame], tracks: Sequence[FaceTrack]) -> list[Signal]:
-        boxes = [median_filter(track.xyxy_T4, (SMOOTH, 1), mode="nearest") for track in tracks]
-        marks = [median_filter(track.landmarks_T52, (SMOOTH, 1, 1), mode="nearest") for track in tracks]
-        lips = [np.full((len(track.score_T), 2), np.nan) for track in tracks]
-        for frame_HWC, number, row in visits(frames, tracks):
-            mesh_P3, _ = self._mesh.points(frame_HWC, boxes[number][row], marks[number][row])
-            lips[number][row] = lip_opening(mesh_P3)
-        return lips
+    def lips(self, frame_HWC: Frame, xyxy_4: Array, landmarks_52: Array) -> tuple[float, float]:
+        """Return the lips' opening and the size of a face, px; NaN where no mesh fits."""
+        mesh_P3, _ = self._mesh.points(frame_HWC, xyxy_4, landmarks_52)
+        return lip_opening(mesh_P3)
 
-    def _judge(self, track: FaceTrack, lips_T2: Signal, sound: _Sound) -> SpeakingScores:
+    def judge(self, track: FaceTrack, lips_T2: Signal, sound: Sound) -> SpeakingScores:
+        """Score a track by the lips of its first rows and the shot's sound."""
         logit_T = np.full(len(lips_T2), np.nan, np.float32)
         lips_T2 = fill_gaps(lips_T2, self.config.max_gap)
         for run in known_runs(lips_T2):
@@ -144,3 +139,23 @@ class LipMotion:
             + weights.synchrony * synchrony(opening_T, loudness_T, config.sync_sigma)
             + weights.bias
         )
+
+
+class _LipWatch:
+    def __init__(self, scorer: LipMotion, tracks: Sequence[FaceTrack], wave_S: Array) -> None:
+        self._scorer, self._tracks = scorer, tracks
+        self._heard = [heard_rows(track, wave_S) for track in tracks]
+        self._boxes = [median_filter(t.xyxy_T4, (SMOOTH, 1), mode="nearest") for t in tracks]
+        self._marks = [median_filter(t.landmarks_T52, (SMOOTH, 1, 1), mode="nearest") for t in tracks]
+        self._lips = [np.full((len(track.score_T), 2), np.nan) for track in tracks]
+        self._sound = scorer.listen(wave_S, max(SHORTEST, max(track.last for track in tracks) + 1))
+
+    def see(self, frame_HWC: Frame, number: int, row: int) -> None:
+        box_4, marks_52 = self._boxes[number][row], self._marks[number][row]
+        self._lips[number][row] = self._scorer.lips(frame_HWC, box_4, marks_52)
+
+    def scores(self) -> list[SpeakingScores]:
+        return [
+            self._scorer.judge(track, lips_T2[:heard], self._sound)
+            for track, lips_T2, heard in zip(self._tracks, self._lips, self._heard, strict=True)
+        ]

@@ -25,10 +25,11 @@ from mitds.annotators.asd.mfcc import COEFFICIENTS, mfcc
 from mitds.annotators.asd.rows import (
     SAMPLES_PER_FRAME,
     Calibration,
+    Watch,
     abstention,
     heard_rows,
     scores_of,
-    visits,
+    watched,
 )
 from mitds.annotators.contracts import Frame
 from mitds.annotators.runtime import onnx_session
@@ -87,28 +88,23 @@ class LrAsd:
         self, frames: Iterable[Frame], tracks: Sequence[FaceTrack], wave_S: Array | None
     ) -> list[SpeakingScores]:
         """Score each track; NaN where there is no sound (see `SpeakerScorer`)."""
-        if wave_S is None or not len(wave_S) or not tracks:
-            return [abstention(track, self.name) for track in tracks]
-        sound_TD = self._listen(wave_S)
-        faces = self._look(frames, tracks)
-        return [
-            self._judge(track, face_TD[: heard_rows(track, wave_S)], sound_TD)
-            for track, face_TD in zip(tracks, faces, strict=True)
-        ]
+        return watched(self, frames, tracks, wave_S)
 
-    def _listen(self, wave_S: Array) -> Array:
+    def watch(self, tracks: Sequence[FaceTrack], wave_S: Array) -> Watch:
+        """Begin to score the tracks of one shot."""
+        return _LrAsdWatch(self, tracks, wave_S)
+
+    def listen(self, wave_S: Array) -> Array:
+        """Embed the shot's sound, embedding_TD, one row a grid frame."""
         frames = -(-len(wave_S) // SAMPLES_PER_FRAME)
         encoder = ChunkedEncoder(self._embed_sound, self.config.chunk)
         for step_4C in mfcc(wave_S, STEPS_PER_FRAME * frames).reshape(frames, STEPS_PER_FRAME, COEFFICIENTS):
             encoder.push(step_4C)
         return encoder.finish()
 
-    def _look(self, frames: Iterable[Frame], tracks: Sequence[FaceTrack]) -> list[Array]:
-        squares = [mouth_squares(track.xyxy_T4) for track in tracks]
-        encoders = [ChunkedEncoder(self._embed_face, self.config.chunk) for _ in tracks]
-        for frame_HWC, number, row in visits(frames, tracks):
-            encoders[number].push(mouth_crop(frame_HWC, squares[number][row]))
-        return [encoder.finish() for encoder in encoders]
+    def face_encoder(self) -> ChunkedEncoder:
+        """Return an encoder of one track's crops."""
+        return ChunkedEncoder(self._embed_face, self.config.chunk)
 
     def _embed_face(self, crops_THW: AnyArray) -> Array:
         return self._run("visual", crops_THW.astype(np.float32))
@@ -121,7 +117,8 @@ class LrAsd:
         output: Array = self._nets[part].run(None, feed)[0][0]
         return output
 
-    def _judge(self, track: FaceTrack, face_TD: Array, sound_TD: Array) -> SpeakingScores:
+    def judge(self, track: FaceTrack, face_TD: Array, sound_TD: Array) -> SpeakingScores:
+        """Score a track by the embeddings of its first rows and of the shot's sound."""
         if not len(face_TD):
             return abstention(track, self.name)
         logit_T = self._match(face_TD, sound_TD, track.first)
@@ -138,6 +135,24 @@ class LrAsd:
         """Score a face with the sound from grid frame `first` on; beyond its ends the sound's rim repeats."""
         heard_T = np.clip(first + np.arange(len(face_TD)), 0, len(sound_TD) - 1)
         return self._run("backend", sound_TD[heard_T], face_TD)
+
+
+class _LrAsdWatch:
+    def __init__(self, scorer: LrAsd, tracks: Sequence[FaceTrack], wave_S: Array) -> None:
+        self._scorer, self._tracks = scorer, tracks
+        self._heard = [heard_rows(track, wave_S) for track in tracks]
+        self._squares = [mouth_squares(track.xyxy_T4) for track in tracks]
+        self._encoders = [scorer.face_encoder() for _ in tracks]
+        self._sound_TD = scorer.listen(wave_S)
+
+    def see(self, frame_HWC: Frame, number: int, row: int) -> None:
+        self._encoders[number].push(mouth_crop(frame_HWC, self._squares[number][row]))
+
+    def scores(self) -> list[SpeakingScores]:
+        return [
+            self._scorer.judge(track, encoder.finish()[:heard], self._sound_TD)
+            for track, encoder, heard in zip(self._tracks, self._encoders, self._heard, strict=True)
+        ]
 
 
 class ChunkedEncoder:

@@ -192,5 +192,5 @@ class VoiceEmbedder:
     @torch.inference_mode()
     def embed(self, wave_S: Array) -> Array:
         """Return the unit-norm embedding, embedding_D, of at least 0.1 s of one voice."""
-        raw_D: Array = self._model(torch.from_numpy(wave_S)[None])[0].numpy()
+        raw_D: Array = self._model(torch.tensor(wave_S)[None])[0].numpy()
         return raw_D / np.linalg.norm(raw_D)

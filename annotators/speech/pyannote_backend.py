@@ -67,7 +67,7 @@ class PyannoteCommunity:
         """
         if not wave_S.any():
             return to_voices([], None, len(wave_S), self.name)
-        audio = {"waveform": torch.from_numpy(np.ascontiguousarray(wave_S))[None], "sample_rate": AUDIO_HZ}
+        audio = {"waveform": torch.tensor(wave_S)[None], "sample_rate": AUDIO_HZ}
         output = self._pipeline(audio, min_speakers=self.config.fewest, max_speakers=self.config.most)
         annotation = output.speaker_diarization
         turns = [(str(label), s.start, s.end) for s, _, label in annotation.itertracks(yield_label=True)]

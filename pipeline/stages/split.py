@@ -13,7 +13,7 @@ from mitds.annotators.registries import SHOTS
 from mitds.annotators.runtime import single_threaded
 from mitds.annotators.shots.segment import detect_shots
 from mitds.manifests.records import Shot, Source, SourceSound
-from mitds.media import Picture, Sound, pictures, probe, read_sound, write_flac, write_video
+from mitds.media import DecodeLog, Picture, Sound, pictures, probe, read_sound, write_flac, write_video
 from mitds.pipeline.stages.items import SplitResult
 from mitds.pipeline.work import Work
 
@@ -53,10 +53,11 @@ class Splitter:
         source, path = item
         if source.id is None:
             raise ValueError("only fetched sources can be split")
-        source = replace(source, probe=probe(path))
-        sound = read_sound(path, max_rate=self._config.sound_rate)
+        seen, heard = DecodeLog(), DecodeLog()
+        found = probe(path)
+        sound = read_sound(path, max_rate=self._config.sound_rate, log=heard)
         shots = detect_shots(path, self._detector, source_id=source.id)
-        feed = pictures(path)
+        feed = pictures(path, log=seen)
         for shot in shots:
             target = self._work.path("shots", shot.key, ".mp4")
             write_video(
@@ -67,6 +68,8 @@ class Splitter:
                 crf=self._config.crf,
                 preset=self._config.preset,
             )
+        notes = (*source.notes, *_damage("picture", seen), *_damage("sound", heard))
+        source = replace(source, probe=found, notes=notes)
         return SplitResult(source, tuple(shots), self._keep_sound(source.id[:16], sound))
 
     def _keep_sound(self, key: str, sound: Sound | None) -> SourceSound | None:
@@ -77,6 +80,19 @@ class Splitter:
         return SourceSound(
             start=sound.start, rate=sound.rate, channels=channels, duration=Fraction(samples, sound.rate)
         )
+
+
+def _damage(track: str, log: DecodeLog) -> tuple[str, ...]:
+    """Say what was wrong with a track that decoded all the same; nothing where nothing was."""
+    found = {
+        "broken packets skipped": log.broken,
+        "pictures patched up by the decoder": log.concealed,
+        "times repaired": log.repaired_pts,
+        "pictures out of order dropped": log.dropped,
+    }
+    words = [f"{count} {what}" for what, count in found.items() if count]
+    words += ["cut short"] if log.truncated else []
+    return (f"damaged {track} track: {', '.join(words)}",) if words else ()
 
 
 def _shot_sound(sound: Sound | None, shot: Shot) -> Sound | None:

@@ -275,7 +275,7 @@ def _show_rows(rows: Sequence[dict[str, str]], columns: Sequence[str], json_: bo
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Say what can and cannot run on this machine, and why."""
-    from mitds.doctor import examine
+    from mitds.pipeline.doctor import examine
 
     with _stdout_for_json():
         checks = examine()

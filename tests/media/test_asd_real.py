@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mitds.annotators.asd import lr_asd_net
+from mitds.annotators.asd.joint import JointScorer
 from mitds.annotators.asd.lip_motion import LipMotion
 from mitds.annotators.asd.lr_asd import PARTS, LrAsd, LrAsdConfig, exported
 from mitds.annotators.asd.mfcc import mfcc
@@ -26,8 +27,8 @@ from mitds.weights import resolve
 
 pytestmark = pytest.mark.media
 
-BACKENDS: list[Callable[[], SpeakerScorer]] = [LrAsd, LipMotion]
-every_backend = pytest.mark.parametrize("make", BACKENDS, ids=["lr-asd", "lip-motion"])
+BACKENDS: list[Callable[[], SpeakerScorer]] = [LrAsd, LipMotion, JointScorer]
+every_backend = pytest.mark.parametrize("make", BACKENDS, ids=["lr-asd", "lip-motion", "joint"])
 
 # The authors' network and python_speech_features on `waves` and `stripes`: log odds of five of 48 frames.
 AUTHORS_LOGITS = {0: -6.9060, 7: -8.1091, 20: -8.0905, 33: -8.6483, 47: -6.0475}
@@ -195,4 +196,4 @@ def test_speakers_of_a_composite_with_exact_truth_are_found(
     tracks, speaks = truth_of(name.with_suffix(".asd.csv"), 1280, 720, 416)
     scores = make().score(grid_frames(path, grid), tracks, wave_of(path, grid))
     ap = average_precision(np.concatenate(speaks), np.concatenate([s.logit_T for s in scores]))
-    assert ap > {"lr-asd": 0.97, "lip-motion": 0.85}[make().name]
+    assert ap > {"lr-asd": 0.97, "lip-motion": 0.85, "lr-asd-lips": 0.97}[make().name]

@@ -11,6 +11,7 @@ import pytest
 
 from mitds.annotators.asd import lip_motion, lr_asd
 from mitds.annotators.asd.fake import FakeScorer, FakeScorerConfig
+from mitds.annotators.asd.joint import JointScorer, JointScorerConfig
 from mitds.annotators.asd.lip_signals import LOWER_LIP
 from mitds.annotators.contracts import SpeakerScorer
 from mitds.manifests.records import FaceTrack
@@ -89,9 +90,10 @@ def sound(start: int = 0, end: int = FRAMES, frames: int = FRAMES) -> np.ndarray
 BACKENDS: list[Callable[[], SpeakerScorer]] = [
     lambda: lr_asd.LrAsd(),
     lambda: lip_motion.LipMotion(),
+    lambda: JointScorer(),
     lambda: FakeScorer(FakeScorerConfig(speaking={7: ((0, FRAMES),)})),
 ]
-every_backend = pytest.mark.parametrize("make", BACKENDS, ids=["lr-asd", "lip-motion", "fake"])
+every_backend = pytest.mark.parametrize("make", BACKENDS, ids=["lr-asd", "lip-motion", "joint", "fake"])
 
 
 @every_backend
@@ -207,3 +209,19 @@ def test_fake_says_what_it_was_told() -> None:
     assert speaks.tolist() == [*range(10, 20), *range(30, 40)]
     assert said.probability_T.max() == pytest.approx(0.8)
     assert other.probability_T.max() == pytest.approx(0.2)
+
+
+@pytest.mark.usefixtures("toys")
+def test_joint_scores_lie_between_both_and_fall_back_on_the_network() -> None:
+    frames = list(talking())
+    frames[80:95] = [np.full_like(frames[0], 255)] * 15
+    tracks = [track_of(0, FRAMES)]
+    config = JointScorerConfig()
+    (net,), (lips,), (joint,) = (
+        scorer.score(frames, tracks, sound())
+        for scorer in (lr_asd.LrAsd(), lip_motion.LipMotion(), JointScorer(config))
+    )
+    net_T = config.lr_asd.calibration.log_odds(net.logit_T)
+    lips_T = config.lip_motion.calibration.log_odds(lips.logit_T)
+    np.testing.assert_allclose(joint.logit_T[:80], (net_T + lips_T)[:80] / 2, rtol=1e-5)
+    np.testing.assert_array_equal(joint.logit_T[80:95], net_T[80:95])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mitds import doctor
-from mitds.doctor import Check, examine
+from mitds.pipeline import doctor
+from mitds.pipeline.doctor import Check, examine
 from mitds.weights import State, catalog
 
 

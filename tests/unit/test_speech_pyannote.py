@@ -87,9 +87,12 @@ def test_converts_an_annotation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert voices.model == "pyannote"
 
 
+@pytest.mark.filterwarnings("error")
 def test_sound_goes_in_from_memory_with_telemetry_off(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, lambda name: Pipeline())
-    PyannoteCommunity(PyannoteConfig(device="cpu", most=3)).diarize(WAVE_S)
+    shared_S = WAVE_S.copy()
+    shared_S.flags.writeable = False
+    PyannoteCommunity(PyannoteConfig(device="cpu", most=3)).diarize(shared_S)
     given = Pipeline.given
     assert given["waveform"].shape == (1, len(WAVE_S))
     assert given["sample_rate"] == 16_000

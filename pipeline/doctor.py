@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from mitds.annotators.registries import PROFILES, WEIGHTS
 from mitds.weights.cache import cache_root
 from mitds.weights.resolver import State, status
 
@@ -36,10 +37,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a profile needs beyond others: distributions, weights, what installs the former, a GPU."""
+    """What a profile needs beyond others: distributions, what installs them, a GPU."""
 
     packages: tuple[str, ...] = ()
-    weights: tuple[str, ...] = ()
     install: str = REINSTALL
     cuda: bool = False
 
@@ -68,23 +68,13 @@ _CORE = Needs(
         ),
         *("yt-dlp", "requests", "packaging", "typer", "rich", "jinja2", "pyyaml"),
     ),
-    weights=(
-        *("faces.yunet", "identity.sface", "speech.segmentation", "speech.ecapa", "speech.ecapa_norm"),
-        *("pose.detector", "pose.landmarks", "pose.hand", "pose.face_mesh"),
-    ),
 )
-_HTTPS = Needs(weights=("asd.lr_asd",))
 _HUB = Needs(
     packages=("pyannote.audio", "torchaudio"),
-    weights=("pose.rtmw",),
     install="python -m pip install 'mitds[diar]' (docs/full-strength.md).",
     cuda=True,
 )
-PROFILES: dict[str, tuple[Needs, ...]] = {
-    "embedded": (_CORE,),
-    "standard": (_CORE, _HTTPS),
-    "full": (_CORE, _HTTPS, _HUB),
-}
+_BEYOND_CORE = {"full": (_HUB,)}
 
 
 def examine() -> list[Check]:
@@ -108,7 +98,7 @@ def examine() -> list[Check]:
         _disk("disk here", Path.cwd(), "Work in a folder with more room (--out)."),
         _memory(),
         _cores(),
-        *(_profile(name, needs, states) for name, needs in PROFILES.items()),
+        *(_profile(name, (_CORE, *_BEYOND_CORE.get(name, ())), states) for name in PROFILES),
         *_telemetry(),
     ]
 
@@ -194,7 +184,8 @@ def _cores() -> Check:
 
 def _profile(name: str, parts: tuple[Needs, ...], states: dict[str, State]) -> Check:
     packages = [(p, part.install) for part in parts for p in part.packages if _version(p) is None]
-    wanted = [states[weight] for part in parts for weight in part.weights]
+    weights = {weight for backend in PROFILES[name].values() for weight in WEIGHTS[backend]}
+    wanted = [states[weight] for weight in sorted(weights)]
     unready = [state for state in wanted if state.state != "ready"]
     own = [state for state in unready if state.weight.kind == "user"]
     title = f"profile {name}"
