@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mitds.annotators.contracts import Diarizer, FaceTracker, PoseEstimator, ShotDetector, SpeakerScorer
 from mitds.registry import Registry, unknown
 
-SHOTS: Registry[type[ShotDetector]] = Registry(
+SHOTS: Registry[Callable[..., ShotDetector]] = Registry(
     "shot detector",
     {
         "pyscenedetect": "mitds.annotators.shots.pyscenedetect:PySceneDetect",
         "transnetv2": "mitds.annotators.shots.transnetv2:TransNetV2",
     },
 )
-FACES: Registry[type[FaceTracker]] = Registry(
+FACES: Registry[Callable[..., FaceTracker]] = Registry(
     "face tracker", {"yunet": "mitds.annotators.faces.tracker:YuNetTracker"}
 )
-SPEECH: Registry[type[Diarizer]] = Registry(
+SPEECH: Registry[Callable[..., Diarizer]] = Registry(
     "diarizer",
     {
         "segmentation-ecapa": "mitds.annotators.speech.diarizer:SegmentationEcapa",
         "pyannote": "mitds.annotators.speech.pyannote_backend:PyannoteCommunity",
     },
 )
-ASD: Registry[type[SpeakerScorer]] = Registry(
+ASD: Registry[Callable[..., SpeakerScorer]] = Registry(
     "speaker scorer",
     {
         "lip-motion": "mitds.annotators.asd.lip_motion:LipMotion",
         "lr-asd": "mitds.annotators.asd.lr_asd:LrAsd",
+        "lr-asd-lips": "mitds.annotators.asd.joint:JointScorer",
     },
 )
-POSE: Registry[type[PoseEstimator]] = Registry(
+POSE: Registry[Callable[..., PoseEstimator]] = Registry(
     "pose backend",
     {
         "mediapipe": "mitds.annotators.pose.mediapipe:MediaPipePose",
@@ -47,8 +50,9 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "yunet": ("faces.yunet", "identity.sface"),
     "segmentation-ecapa": ("speech.segmentation", "speech.ecapa"),
     "pyannote": (),
-    "lip-motion": ("pose.face_mesh",),
+    "lip-motion": ("pose.face_mesh", "speech.segmentation"),
     "lr-asd": ("asd.lr_asd",),
+    "lr-asd-lips": ("asd.lr_asd", "pose.face_mesh", "speech.segmentation"),
     "mediapipe": ("pose.detector", "pose.landmarks", "pose.hand", "pose.face_mesh"),
     "rtmw": ("pose.rtmw",),
     "dwpose": ("pose.dwpose",),

@@ -98,7 +98,7 @@ class _Host:
 
     def __init__(self, worker: str, arguments: Mapping[str, Any]) -> None:
         module, _, name = worker.partition(":")
-        self._make = lambda: getattr(importlib.import_module(module), name)(**arguments)
+        self._make: Callable[[], Any] = lambda: getattr(importlib.import_module(module), name)(**arguments)
         self._worker: Any = None
 
     def start(self) -> None:
@@ -225,7 +225,7 @@ class Runner:
     def _fits(self, stage: Stage) -> bool:
         import ray
 
-        total = ray.cluster_resources()
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         actors = [*self._busy.values(), *(a for idle in self._idle.values() for a in idle)]
         cpus = sum(a.stage.num_cpus for a in actors) + stage.num_cpus
         gpus = sum(a.stage.num_gpus for a in actors) + stage.num_gpus
@@ -248,7 +248,8 @@ class Runner:
     def _hire(self, stage: Stage) -> _Actor:
         import ray
 
-        remote = ray.remote(num_cpus=stage.num_cpus, num_gpus=stage.num_gpus, max_restarts=0)(_Host)
+        make: Any = ray.remote(num_cpus=stage.num_cpus, num_gpus=stage.num_gpus, max_restarts=0)
+        remote = make(_Host)
         handle = remote.remote(stage.worker, dict(stage.arguments))
         return _Actor(stage, handle, starting=handle.start.remote())
 

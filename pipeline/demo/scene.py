@@ -87,7 +87,7 @@ def _panel(part: Part, clip: Path, detector: FaceDetector) -> _Panel:
     speaks = list(grid_frames(clip, Grid.over(*part.speaks)))
     listens = list(grid_frames(clip, Grid.over(*part.listens)))
     boxes = [found.xyxy_N4[0] for f in speaks[::5] if len((found := detector.detect(f)).xyxy_N4)]
-    box = np.median(np.stack(boxes), axis=0)
+    box: Array = np.asarray(np.median(np.stack(boxes), axis=0), np.float32)
     return _Panel([_cut(f, box) for f in speaks], [_cut(f, box) for f in listens])
 
 

@@ -70,7 +70,7 @@ class Splitter:
             )
         notes = (*source.notes, *_damage("picture", seen), *_damage("sound", heard))
         source = replace(source, probe=found, notes=notes)
-        return SplitResult(source, tuple(shots), self._keep_sound(source.id[:16], sound))
+        return SplitResult(source, tuple(shots), self._keep_sound(shots[0].source_id[:16], sound))
 
     def _keep_sound(self, key: str, sound: Sound | None) -> SourceSound | None:
         if sound is None:

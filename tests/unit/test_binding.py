@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mitds.annotators.binding.binder import BinderConfig, bind
+from mitds.annotators.binding.binder import bind
 from mitds.annotators.binding.evidence import ShotEvidence, identities, on_grid, shot_evidence
 from mitds.annotators.binding.fusion import FusionConfig, fuse
 from mitds.manifests.records import Binding, FaceTrack, SpeakingScores, Voices
@@ -62,13 +62,32 @@ def test_evidence_adds_up_over_shots():
     assert many.identity == "P0"
 
 
-def test_simultaneous_voices_cannot_share_a_face_but_alternating_ones_can():
+def test_a_face_has_one_voice_and_the_clearly_weaker_claim_is_somebody_elses():
     shot = conversation(lips=(0, 0))
-    assert [b.identity for b in bind([shot], PEOPLE, VOICES)] == ["P0", "P0"]
-    shot.activity_TV[80:120] = 1
-    shared = bind([shot], PEOPLE, VOICES, BinderConfig(max_overlap_s=0.5))
-    assert sorted(str(b.identity) for b in shared) == ["None", "P0"]
-    assert sum(b.abstained for b in shared) == 1
+    shot.logit_IT[0, 100:] = 1.0
+    first, second = bind([shot], PEOPLE, VOICES)
+    assert first.identity == "P0"
+    assert second.identity is None
+    assert not second.abstained
+    assert second.probability <= first.probability
+
+
+def test_two_equal_claims_on_one_face_leave_one_in_doubt():
+    both = bind([conversation(lips=(0, 0))], PEOPLE, VOICES)
+    assert sorted(str(b.identity) for b in both) == ["None", "P0"]
+    assert [b.abstained for b in both if b.identity is None] == [True]
+
+
+def test_no_faces_and_no_voices():
+    nobody = ShotEvidence(
+        np.zeros((0, 50), np.float32), np.ones((50, 1), np.float32), np.ones(50, np.float32)
+    )
+    (alone,) = bind([nobody], [], ["V0"])
+    assert alone.identity is None
+    silence = ShotEvidence(
+        np.zeros((2, 50), np.float32), np.zeros((50, 0), np.float32), np.zeros(50, np.float32)
+    )
+    assert bind([silence], PEOPLE, []) == []
 
 
 def test_fusion_silences_moving_lips_under_a_voice_bound_elsewhere():
