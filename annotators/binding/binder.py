@@ -93,7 +93,8 @@ def _claims(
         solo_TV = (active_TV & solo_T[:, None]).astype(np.float32)
         total += (clipped_IT @ solo_TV).T
         frames += (seen_IT.astype(np.float32) @ solo_TV).T
-    return _Claims(total / config.frames_per_look, frames, total / np.maximum(frames, 1))
+    strength = (total / np.maximum(frames, 1)).astype(np.float32)
+    return _Claims(total / config.frames_per_look, frames, strength)
 
 
 def _judge(

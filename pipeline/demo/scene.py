@@ -71,7 +71,7 @@ def compose(
     grid = Grid.over(Fraction(0), seconds)
     panels = [_panel(part, clip, detector) for part, clip in zip(parts, clips, strict=True)]
     voices = [_voice(part, clip, seconds) for part, clip in zip(parts, clips, strict=True)]
-    sound = Sound(np.sum(voices, axis=0, dtype=np.float32)[None].clip(-1, 1), SOUND_HZ, Fraction(0))
+    sound = Sound(np.stack(voices).sum(axis=0, keepdims=True).clip(-1, 1), SOUND_HZ, Fraction(0))
     write_video(target, _frames(parts, panels, grid), end=seconds, sound=sound)
     return Truth(np.stack([_speech(voice, grid) for voice in voices]))
 
@@ -87,7 +87,7 @@ def _panel(part: Part, clip: Path, detector: FaceDetector) -> _Panel:
     speaks = list(grid_frames(clip, Grid.over(*part.speaks)))
     listens = list(grid_frames(clip, Grid.over(*part.listens)))
     boxes = [found.xyxy_N4[0] for f in speaks[::5] if len((found := detector.detect(f)).xyxy_N4)]
-    box: Array = np.asarray(np.median(np.stack(boxes), axis=0), np.float32)
+    box: Array = np.median(np.stack(boxes), axis=0).astype(np.float32)
     return _Panel([_cut(f, box) for f in speaks], [_cut(f, box) for f in listens])
 
 
