@@ -24,7 +24,7 @@ class BinderConfig:
     """Settings of the binder.
 
     Attributes:
-        frames_per_look: Frames that carry one independent look at a face (.5 s at 25 fps).
+        frames_per_look: Frames that carry one independent look at a face (1 s at 25 fps).
         max_logit: Log odds of a single frame are clipped to this, so that no frame decides alone.
         offscreen_logit: Head start of the off-screen owner.
         min_probability: Below it the binder abstains.
@@ -33,10 +33,10 @@ class BinderConfig:
             lie this much below the stronger's; nearer ones may be one person's voice heard as two: it abstains.
     """
 
-    frames_per_look: float = 12.0
-    max_logit: float = 3.0
+    frames_per_look: float = 25.0
+    max_logit: float = 6.0
     offscreen_logit: float = 0.0
-    min_probability: float = 0.7
+    min_probability: float = 0.8
     min_evidence_s: float = 0.4
     clearly_weaker: float = 0.4
 
