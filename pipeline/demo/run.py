@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from mitds.annotators.faces.yunet import YuNet
 from mitds.manifests.dataset import LoadedClip, load
+from mitds.manifests.ledger import FunnelRow
 from mitds.pipeline import annotate as annotation
 from mitds.pipeline import ingest as ingestion
 from mitds.pipeline.demo.accuracy import measure
@@ -47,6 +47,7 @@ class DemoResult:
 
     report: Path
     clips: list[LoadedClip]
+    funnel: list[FunnelRow]
     summary: dict[str, Any]
     failed: int
 
@@ -55,9 +56,11 @@ class DemoResult:
         from rich.console import Console
 
         from mitds.pipeline.demo.tables import clips_table, measures_table
+        from mitds.pipeline.tables import funnel_table
 
         console = Console()
         console.print(clips_table(self.clips))
+        console.print(funnel_table(self.funnel, "\nWhat became of everything"))
         console.print(measures_table(self.summary["accuracy"]))
         console.print(f"\nReport: {self.report}")
         console.print("\nNow your own list, one link or path a line:\n")
@@ -71,14 +74,14 @@ def run_demo(out: Path, *, profile: str, workers: int | None = None, quiet: bool
     truth = compose(SCENE, [resolve(p.media) for p in SCENE], YuNet(), SCENE_SECONDS, scene)
     sources = out / "sources.csv"
     write_bytes(sources, _list(scene.name).encode())
-    config = annotate_config(profile, keep_all=True)
+    config = annotate_config(profile)
     with ray_session(workers=workers):
         with StageProgress(ingestion.STAGES, quiet=quiet) as progress:
             raw = ingestion.ingest(sources, out / "raw", progress=progress)
         with StageProgress(annotation.STAGES, quiet=quiet) as progress:
             shards = [str(path) for path in raw.shards]
             result = annotation.annotate(shards, out / "clips", config, progress=progress)
-    clips = [clip for clip in load(_written(result)) if clip.clip.frames > 25]
+    clips = list(load(str(result.out / "clips-*.tar")))
     accuracy = measure([c for c in clips if c.clip.source_name == scene.name], truth)
     write_json(result.out / "accuracy.json", {"tables": [accuracy]})
     report = write_report(result.out)
@@ -88,7 +91,7 @@ def run_demo(out: Path, *, profile: str, workers: int | None = None, quiet: bool
         "annotated": result.funnel,
         "accuracy": accuracy,
     }
-    return DemoResult(report, clips, summary, raw.failed + result.failed)
+    return DemoResult(report, clips, result.funnel, summary, raw.failed + result.failed)
 
 
 def _list(scene: str) -> str:
@@ -101,7 +104,3 @@ def _list(scene: str) -> str:
         writer.writerow([weight.mirrors[0], weight.licence, "", weight.origin])
     writer.writerow([scene, "unstated", "", "composed by the demo from two single-speaker clips"])
     return text.getvalue()
-
-
-def _written(result: annotation.AnnotateResult) -> Sequence[str]:
-    return sorted({str(result.out / shard) for _, shard in result.clips if shard})

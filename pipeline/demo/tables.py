@@ -13,21 +13,21 @@ from mitds.manifests.records import Person
 
 
 def clips_table(clips: Sequence[LoadedClip]) -> Table:
-    """Show each clip and the people found in it."""
-    table = Table(title="What was found", title_justify="left", show_edge=False)
-    for column in ("source", "seconds", "people", "speaks", "voice", "pose", "clip"):
+    """Show each kept clip and the people found in it."""
+    table = Table(title="Clips", title_justify="left", show_edge=False)
+    for column in ("source", "seconds", "person", "speaks", "voice", "face", "pose"):
         table.add_column(column, overflow="fold")
     for clip in clips:
         record = clip.clip
-        ended = "[green]kept[/]" if record.status == "kept" else f"[yellow]{', '.join(record.reasons)}[/]"
         table.add_row(
             record.source_name,
             f"{float(record.start):.1f}-{float(record.end):.1f}",
             "\n".join(p.identity for p in record.persons) or "-",
             "\n".join(_spoken(p) for p in record.persons),
             "\n".join(_voice(p) for p in record.persons),
+            "\n".join(f"{row.mean():.0%}" for row in clip.arrays.visible_NT),
             "\n".join(f"{_posed(row):.0%}" for row in clip.arrays.pose_NTK3),
-            ended,
+            end_section=True,
         )
     return table
 
