@@ -20,8 +20,8 @@ JPEG_QUALITY = 82
 MIN_POSE_CONFIDENCE = 0.3
 CURVE_POINTS = 300
 SPEAKING = 0.5
-BLANK = 236
-"""Grey level that stands for the picture where nobody's face may be shown."""
+BLANK = 48
+"""Dark grey that stands for the picture where no face may be shown; limbs are drawn in light colours."""
 
 _SAMPLES = (1 / 6, 1 / 2, 5 / 6)
 Frame = NDArray[np.uint8]
