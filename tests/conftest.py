@@ -20,6 +20,18 @@ def shared_media() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def lr_asd_weights(_shared_weights: None) -> Path:
+    """The file of LR-ASD, which no package carries; tests that need it skip where it cannot be had."""
+    from mitds.errors import MissingWeights
+    from mitds.weights import resolve
+
+    try:
+        return resolve("asd.lr_asd")
+    except MissingWeights:
+        pytest.skip("the weight asd.lr_asd cannot be had here: it lies at an https URL only")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _shared_weights() -> None:
     """Let the resolver find weights that no package carries, where they lie beside the checkout."""
