@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from mitds.manifests.ledger import FunnelRow
@@ -45,7 +46,7 @@ def rows_table(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(row[column] for column in columns))
+        table.add_row(*(escape(row[column]) for column in columns))
     return table
 
 
@@ -55,5 +56,6 @@ def doctor_table(checks: Sequence[Check]) -> Table:
     for column in ("check", "", "found", "what to do"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        table.add_row(check.name, f"[{COLOURS[check.level]}]{check.level}[/]", check.found, check.remedy)
+        level = f"[{COLOURS[check.level]}]{check.level}[/]"
+        table.add_row(check.name, level, escape(check.found), escape(check.remedy))
     return table

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from mitds.manifests.dataset import LoadedClip
@@ -20,7 +21,7 @@ def clips_table(clips: Sequence[LoadedClip]) -> Table:
     for clip in clips:
         record = clip.clip
         table.add_row(
-            record.source_name,
+            escape(record.source_name),
             f"{float(record.start):.1f}-{float(record.end):.1f}",
             "\n".join(p.identity for p in record.persons) or "-",
             "\n".join(_spoken(p) for p in record.persons),
