@@ -14,7 +14,7 @@ from mitds.config import canonical
 from mitds.errors import BadShard, MitdsError
 from mitds.manifests.codec import from_plain
 from mitds.manifests.records import Status
-from mitds.store import storage_errors
+from mitds.store import storage_errors, write_bytes
 
 Kind = Literal["source", "shot", "clip"]
 KINDS: tuple[Kind, ...] = ("source", "shot", "clip")
@@ -75,6 +75,10 @@ class Ledger:
         with storage_errors(self._path), self._path.open("ab", buffering=0) as file:
             file.write(line)
             os.fsync(file.fileno())
+
+    def publish(self, path: Path) -> None:
+        """Copy the ledger to where it belongs, whole; an earlier one there is replaced."""
+        write_bytes(path, self._path.read_bytes() if self._path.exists() else b"")
 
     def ends(self) -> list[End]:
         """Return the last word on every item, in order of first mention."""

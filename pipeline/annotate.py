@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitds.config import digest
-from mitds.errors import UsageError
+from mitds.errors import MissingWeights, UsageError
 from mitds.manifests.ledger import End, FunnelRow, Kind, Ledger, funnel
 from mitds.manifests.records import Clip
 from mitds.manifests.schemas import concat_sources, write_clips
@@ -25,7 +25,7 @@ from mitds.pipeline.stages.items import Backend, ClipItem, ShotItem, SourceItem
 from mitds.pipeline.stages.people import PeopleConfig, PeopleResult
 from mitds.pipeline.work import Work, remove_stale
 from mitds.store import write_json
-from mitds.weights import digests
+from mitds.weights import digests, resolve
 
 STAGES = ("faces", "voices", "speaking", "people", "poses", "clips")
 
@@ -111,11 +111,10 @@ def annotate(
         raise UsageError(
             "the shards hold no source", where=", ".join(shards), remedy="Run mitds ingest first."
         )
+    weight_digests = ready_weights(config)
     work = Work(out / ".work")
     shutil.rmtree(work.root, ignore_errors=True)
-    (out / "ledger.jsonl").unlink(missing_ok=True)
-    weight_digests = digests(config.weights())
-    run = _Run(sources, out, work, config, Ledger(out / "ledger.jsonl"))
+    run = _Run(sources, out, work, config)
     with ray_session(address=address, workers=workers):
         runner = Runner(stages(config, work, weight_digests), progress)
         runner.run(run.first_jobs(), run.follow_ups)
@@ -134,6 +133,23 @@ def annotate(
     copy_sources(shards, out)
     shutil.rmtree(work.root, ignore_errors=True)
     return result
+
+
+def ready_weights(config: AnnotateConfig) -> dict[str, str]:
+    """Fetch what the backends need before any work begins, and return the sha256 by name.
+
+    Raises:
+        MissingWeights: One cannot be had; says which profile does without it.
+    """
+    try:
+        for name in config.weights():
+            resolve(name)
+    except MissingWeights as error:
+        if config.profile == "embedded":
+            raise
+        other = " Or run with --profile embedded, which needs the package index alone."
+        raise MissingWeights(error.what, where=error.where, remedy=error.remedy + other) from error
+    return digests(config.weights())
 
 
 def copy_sources(shards: Sequence[str], out: Path) -> None:
@@ -163,15 +179,14 @@ class _Progress:
 class _Run:
     """Decides what follows what, and packs each source's clips, in order, once all its jobs have ended."""
 
-    def __init__(
-        self, sources: Sequence[SourceItem], out: Path, work: Work, config: AnnotateConfig, ledger: Ledger
-    ) -> None:
+    def __init__(self, sources: Sequence[SourceItem], out: Path, work: Work, config: AnnotateConfig) -> None:
         self._sources = {item.key: _Progress(item) for item in sources}
         self._shot_source = {s.shot.key: item.key for item in sources for s in item.shots}
         self._clip_source: dict[str, str] = {}
         self._shots = {s.shot.key: s for item in sources for s in item.shots}
         self._clip_items: dict[str, ClipItem] = {}
-        self._config, self._ledger, self._out, self._work = config, ledger, out, work
+        self._config, self._out = config, out
+        self._ledger = Ledger(work.root / "ledger.jsonl")
         self._inputs: dict[Kind, int] = {"source": len(sources), "shot": len(self._shots), "clip": 0}
         self._packed: list[tuple[Clip, str | None]] = []
         self._after: dict[str, Callable[[str, Outcome], Iterable[Job]]] = {
@@ -331,6 +346,7 @@ class _Run:
         for writer in (kept, rejected, labels):
             remove_stale(self._out, writer.paths, writer.pattern)
         write_clips(self._out / "clips.parquet", self._packed)
+        self._ledger.publish(self._out / "ledger.jsonl")
         ends = self._ledger.ends()
         failures = [(f"{e.kind} {e.item}", e.detail) for e in ends if e.status == "failed"]
         return AnnotateResult(self._out, funnel(ends, self._inputs), self._packed, failures)

@@ -26,7 +26,7 @@ from mitds.pipeline.stages.items import SplitResult
 from mitds.pipeline.stages.split import SplitConfig
 from mitds.pipeline.work import Work, remove_stale
 from mitds.store import write_json
-from mitds.weights import digests
+from mitds.weights import digests, resolve
 from mitds.weights.web import redact
 
 STAGES = ("fetch", "split")
@@ -82,7 +82,9 @@ def ingest(
 ) -> IngestResult:
     """Fetch, check and split every line of a list; one bad line harms no other."""
     SHOTS.origin(config.split.detector)
-    weight_digests = digests(WEIGHTS[config.split.detector])
+    weights = WEIGHTS.get(config.split.detector, ())
+    for name in weights:
+        resolve(name)
     entries = read_list(list_path)
     if not entries:
         raise UsageError(
@@ -90,7 +92,6 @@ def ingest(
         )
     work = Work(out / ".work")
     shutil.rmtree(work.root, ignore_errors=True)
-    (out / "ledger.jsonl").unlink(missing_ok=True)
     fetched = _fetch_all(entries, work.root / "downloads", config, progress or Silent())
     sources = _mark_duplicates(fetched)
     jobs = [
@@ -106,8 +107,8 @@ def ingest(
             "command": "ingest",
             "list": list_path.name,
             "config": config,
-            "config_digest": digest(config.split, weight_digests),
-            "weights": weight_digests,
+            "config_digest": digest(config.split, digests(weights)),
+            "weights": digests(weights),
             "funnel": result.funnel,
         },
     )
@@ -209,7 +210,7 @@ def _split_all(
 
 def _finish(sources: list[Source], outcomes: dict[int, Outcome], out: Path, work: Work) -> IngestResult:
     """Pack shards in the order of the list, and write down every line's end."""
-    ledger, ended, shots = Ledger(out / "ledger.jsonl"), [], 0
+    ledger, ended, shots = Ledger(work.root / "ledger.jsonl"), [], 0
     with ShardWriter("shots-%06d.tar", out) as writer:
         for source in sources:
             outcome = outcomes.get(source.row)
@@ -223,6 +224,7 @@ def _finish(sources: list[Source], outcomes: dict[int, Outcome], out: Path, work
             ledger.append(_end(source))
     remove_stale(out, writer.paths, writer.pattern)
     write_sources(out / "sources.parquet", ended)
+    ledger.publish(out / "ledger.jsonl")
     rows = funnel(ledger.ends(), {"source": len(sources), "shot": 0, "clip": 0})
     return IngestResult(out, rows, ended, shots, writer.paths)
 

@@ -75,3 +75,12 @@ def test_the_funnel_counts_by_stage_and_reason() -> None:
 def test_a_funnel_that_does_not_add_up_is_an_error(inputs: dict[str, int]) -> None:
     with pytest.raises(MitdsError, match="does not add up"):
         funnel([end("1"), end("2", "failed", "not_video")], inputs)  # type: ignore[arg-type]
+
+
+def test_publishing_replaces_an_earlier_ledger_whole(tmp_path: Path) -> None:
+    (tmp_path / "ledger.jsonl").write_text("of an earlier run\n")
+    ledger = Ledger(tmp_path / ".work" / "ledger.jsonl")
+    ledger.append(end("1"))
+    assert (tmp_path / "ledger.jsonl").read_text() == "of an earlier run\n"
+    ledger.publish(tmp_path / "ledger.jsonl")
+    assert read_ledger(tmp_path / "ledger.jsonl") == [end("1")]
