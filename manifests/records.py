@@ -247,7 +247,7 @@ class Person:
         identity: Person within the source ("P0").
         voice: Diarization label bound to the identity; None where the binder abstains or found none.
         voice_probability: Probability of that binding; None where there is none.
-        voice_status: "bound", "abstained" (evidence too thin or contradictory) or "none" (never seen speaking).
+        voice_status: "bound"; "abstained": speaks, or may own a voice whose owner was left open; "none": silent.
         turns: When this person speaks, clip clock.
         speaking_model: Which speaker scorer said so.
     """
@@ -274,6 +274,7 @@ class Clip:
         reasons: Codes of the rules it breaks; empty where kept.
         scores: Measured numbers by name (speech_share, overlap_share, min_face_side, ...).
         offscreen: Speech on the clip's clock that belongs to nobody in view, by voice label.
+        unassigned: Speech whose owner the binder left open, by voice label; somebody in view may utter it.
         models: Backend name by stage.
         digests: "config", and sha256 by weight name.
     """
@@ -291,6 +292,7 @@ class Clip:
     height: int
     persons: tuple[Person, ...]
     offscreen: tuple[SpeechTurn, ...]
+    unassigned: tuple[SpeechTurn, ...]
     status: Status
     reasons: tuple[str, ...]
     scores: dict[str, float]

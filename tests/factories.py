@@ -205,6 +205,7 @@ def clip(number: int = 0, persons: int = 2, frames: int = 50, **changes: Any) ->
         height=HEIGHT,
         persons=tuple(person(n) for n in range(persons)),
         offscreen=(SpeechTurn(voice="V9", start_s=0.25, end_s=0.75),),
+        unassigned=(SpeechTurn(voice="V8", start_s=0.5, end_s=0.6),),
         status="kept",
         reasons=(),
         scores={"speech_share": 0.9, "overlap_share": 0.1, "min_face_side": 30.0},

@@ -35,6 +35,9 @@ FEET4 = {17: 31, 19: 29, 20: 32, 22: 30}
 HEAD, FACE5 = (0, 2, 5), (5, 2, 0, 10, 9)
 """BlazePose's nose and eyes; and the landmarks in the order of a FaceTrack."""
 
+EYES, MOUTH = (2, 5), (9, 10)
+"""BlazePose's eyes and mouth corners."""
+
 LIMBS = slice(5, 23)
 """Keypoints that come from BlazePose alone, and tremble."""
 
@@ -191,7 +194,10 @@ class MediaPipePose:
                 yield body_region(found.hips_N2[best], found.above_N2[best])
 
     def _is_ours(self, body: Body, face_4: Array) -> bool:
-        """Tell whether the head lies in the face box and the shoulders hang where that head can have them."""
+        """Tell whether the head lies in the face box, upright, with shoulders where that head can have them.
+
+        Where the top of a head is cut off, BlazePose may find the person upside down: eyes on the mouth.
+        """
         size_2 = face_4[2:] - face_4[:2]
         head_H2, (left_2, right_2) = (
             body.landmarks_P3[list(HEAD), :2],
@@ -201,6 +207,7 @@ class MediaPipePose:
         neck = np.linalg.norm((left_2 + right_2) / 2 - head_H2.mean(axis=0) / size_2[1])
         return bool(
             body.presence >= self.config.min_body
+            and body.landmarks_P3[list(EYES), 1].mean() < body.landmarks_P3[list(MOUTH), 1].mean()
             and ((place_H2 > -0.25) & (place_H2 < 1.25)).all()
             and 0.3 < neck < 2.5
             and np.linalg.norm(left_2 - right_2) < 4.0

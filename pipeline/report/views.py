@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mitds.annotators.pose.skeleton import draw_pose
 from mitds.manifests.dataset import LoadedClip
-from mitds.manifests.records import Array, Clip, ClipArrays, Person
+from mitds.manifests.records import Array, Clip, ClipArrays, Person, SpeechTurn
 
 FRAME_WIDTH = 480
 JPEG_QUALITY = 82
@@ -90,6 +90,16 @@ class PersonView:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceView:
+    """A voice that is not bound to anybody in view: whose it is thought to be, and when it speaks."""
+
+    voice: str
+    owner: str
+    bars: list[Bar]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClipView:
     """One clip."""
 
@@ -98,7 +108,7 @@ class ClipView:
     seconds: float
     frames: list[FrameView]
     people: list[PersonView]
-    offscreen: list[tuple[str, list[Bar], float]]
+    other_voices: list[VoiceView]
     ticks: list[tuple[float, str]]
 
 
@@ -112,14 +122,16 @@ def clip_view(loaded: LoadedClip, shard: str, *, anonymous: bool = False) -> Cli
     """
     clip, arrays = loaded.clip, loaded.arrays
     seconds = clip.frames / 25
-    voices = sorted({turn.voice for turn in clip.offscreen})
     return ClipView(
         clip=clip,
         shard=shard,
         seconds=seconds,
         frames=list(_frames(loaded, anonymous)),
         people=[_person(clip, arrays, n) for n in range(len(clip.persons))],
-        offscreen=[_voice(clip, voice, seconds) for voice in voices],
+        other_voices=[
+            *_voices(clip.offscreen, "off-screen", seconds),
+            *_voices(clip.unassigned, "owner left open", seconds),
+        ],
         ticks=_ticks(seconds),
     )
 
@@ -171,10 +183,13 @@ def _person(clip: Clip, arrays: ClipArrays, n: int) -> PersonView:
     )
 
 
-def _voice(clip: Clip, voice: str, seconds: float) -> tuple[str, list[Bar], float]:
-    turns = [t for t in clip.offscreen if t.voice == voice]
-    bars = [_bar(t.start_s, t.end_s, seconds) for t in turns]
-    return voice, bars, sum(t.end_s - t.start_s for t in turns)
+def _voices(turns: Sequence[SpeechTurn], owner: str, seconds: float) -> list[VoiceView]:
+    views = []
+    for voice in sorted({turn.voice for turn in turns}):
+        own = [t for t in turns if t.voice == voice]
+        bars = [_bar(t.start_s, t.end_s, seconds) for t in own]
+        views.append(VoiceView(voice, owner, bars, sum(t.end_s - t.start_s for t in own)))
+    return views
 
 
 def _bar(start_s: float, end_s: float, seconds: float) -> Bar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,8 @@ class PeopleStage:
             for n, name in enumerate(found.identities)
         )
         heard = _clipped(turns, float(grid.start), float(grid.end))
-        bound = {p.voice for p in persons} | {b.voice for b in bindings if b.identity in found.identities}
+        open_ = {b.voice for b in bindings if b.abstained}
+        in_view = {b.voice for b in bindings if b.identity in found.identities}
         clip = Clip(
             key=digest(item.source.id, grid.start, grid.end, self._config.digests),
             source_id=item.source.id or "",
@@ -185,10 +187,11 @@ class PeopleStage:
             width=shot.size[0],
             height=shot.size[1],
             persons=persons,
-            offscreen=tuple(t for t in heard if t.voice not in bound),
+            offscreen=tuple(t for t in heard if t.voice not in in_view | open_),
+            unassigned=tuple(t for t in heard if t.voice in open_),
             status=found.status,
             reasons=found.reasons,
-            scores={**found.scores, **_speech_scores(shot.evidence, found)},
+            scores={**found.scores, **_speech_scores(shot.evidence, found, arrays["speaking_NT"])},
             models=dict(self._config.models),
             digests=dict(self._config.digests),
         )
@@ -199,14 +202,15 @@ class PeopleStage:
         track = next(t for t in shot.tracks if t.identity == name)
         own = [b for b in bindings if b.identity == name]
         best = max(own, key=lambda b: (b.evidence_s, b.probability), default=None)
-        doubted = any(b.abstained for b in bindings)
+        turns = turns_of(speaking_T, self._config.turns)
+        doubted = bool(turns) or any(b.abstained for b in bindings)
         return Person(
             track=track.track,
             identity=name,
             voice=best.voice if best else None,
             voice_probability=best.probability if best else None,
             voice_status="bound" if best else "abstained" if doubted else "none",
-            turns=turns_of(speaking_T, self._config.turns),
+            turns=turns,
             speaking_model=self._config.models["asd"],
         )
 
@@ -249,16 +253,18 @@ def _clipped(turns: Sequence[SpeechTurn], start: float, end: float) -> list[Spee
     ]
 
 
-def _speech_scores(evidence: ShotEvidence, found: Candidate) -> dict[str, float]:
+def _speech_scores(evidence: ShotEvidence, found: Candidate, speaking_NT: Array) -> dict[str, float]:
+    """Return the share of frames with speech, and with two people speaking, by ear or by eye."""
     span = slice(found.first, found.first + found.count)
-    voices_T = (evidence.activity_TV[span] > ACTIVE).sum(axis=1)
+    heard_T = (evidence.activity_TV[span] > ACTIVE).sum(axis=1)
+    seen_T = (speaking_NT > ACTIVE).sum(axis=0)
     return {
         "speech_share": float((evidence.speech_T[span] > ACTIVE).mean()),
-        "overlap_share": float((voices_T > 1).mean()),
+        "overlap_share": float((np.maximum(heard_T, seen_T) > 1).mean()),
     }
 
 
-def _clip_arrays(shot: _Shot, found: Candidate) -> dict[str, NDArray[np.generic]]:
+def _clip_arrays(shot: _Shot, found: Candidate) -> dict[str, NDArray[Any]]:
     """Cut the rows of the clip's people out of the shot's tracks; NaN where a face is out of view."""
     people, frames = len(found.identities), found.count
     boxes = np.full((people, frames, 4), np.nan, np.float32)

@@ -192,3 +192,16 @@ def test_a_raised_hand_hangs_on_its_wrist(backend: MediaPipePose, shared_media: 
     assert np.median(apart) < 60
     assert (pose[1, seen, 112:, 0] > 630).all()  # in his half of the split screen
     assert not (pose[0, :, 91:, 2] > 0).any()  # the other man's hands are out of the picture
+
+
+def test_a_head_cut_off_at_the_top_is_not_seen_upside_down(
+    backend: MediaPipePose, shared_media: Path
+) -> None:
+    frames = frames_of(shared_media / "composite" / "composite_seed201.mp4", 752, 6)
+    faces = faces_of(frames, 2)
+    pose = backend.estimate(frames, faces, np.ones((2, 6), bool))
+    eyes, nose, mouth = pose[:, :, 1:3, 1].mean(axis=2), pose[:, :, 0, 1], pose[:, :, 71:91, 1].mean(axis=2)
+    assert np.isfinite(nose).all()
+    assert (eyes < nose).all()
+    assert (nose < mouth).all()
+    assert (pose[:, :, 1, 0] > pose[:, :, 2, 0]).all()  # the left eye lies on the picture's right

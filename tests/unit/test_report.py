@@ -97,7 +97,8 @@ def test_clips_show_frames_faces_and_who_speaks(page: Page) -> None:
     labels = [svg["aria-label"] for svg in page.all("svg")]
     assert "Frame at 0.32 s: P0 speaks, P1 is silent" in labels
     assert "P1 speaks 1.00 to 2.00 s" in labels
-    assert "Voice V9, of nobody in view: 0.25 to 0.75 s" in labels
+    assert "Voice V9, off-screen: 0.25 to 0.75 s" in labels
+    assert "Voice V8, owner left open: 0.50 to 0.60 s" in labels
     assert "voice V0, probability 0.93" in page.words
 
 
