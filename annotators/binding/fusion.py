@@ -31,7 +31,7 @@ class FusionConfig:
 
 
 FITTED: dict[str, FusionConfig] = {
-    "lr-asd": FusionConfig(bias=-0.8, scorer=0.8, speech=0.5, own_voice=2.0, other_voice=-2.2),
+    "lr-asd": FusionConfig(bias=-1.0, scorer=0.7, speech=0.5, own_voice=2.3, other_voice=-2.5),
     "lr-asd-lips": FusionConfig(bias=-0.5, scorer=0.8, speech=0.4, own_voice=1.9, other_voice=-2.0),
     "lip-motion": FusionConfig(bias=0.7, scorer=0.81, speech=0.58, own_voice=2.1, other_voice=-1.2),
 }
