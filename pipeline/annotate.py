@@ -6,7 +6,6 @@ voices (source)┴─▶ speaking (shot) ─▶ people (source) ─▶ poses (cl
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from mitds.manifests.ledger import End, FunnelRow, Kind, Ledger, funnel
 from mitds.manifests.records import Clip
 from mitds.manifests.schemas import concat_sources, write_clips
 from mitds.manifests.shards import ShardWriter, expand
+from mitds.pipeline.claims import claim, keep_earlier
 from mitds.pipeline.runner import Job, Outcome, Progress, Runner, Stage, ray_session
 from mitds.pipeline.selection import REASONS
 from mitds.pipeline.settings import AnnotateConfig
@@ -111,14 +111,15 @@ def annotate(
         raise UsageError(
             "the shards hold no source", where=", ".join(shards), remedy="Run mitds ingest first."
         )
+    claim(out, "annotate")
+    keep_earlier(out, "clips.parquet", "source_id", [s.source.id or "" for s in sources], "clips' sources")
     weight_digests = ready_weights(config)
-    work = Work(out / ".work")
-    shutil.rmtree(work.root, ignore_errors=True)
-    run = _Run(sources, out, work, config)
-    with ray_session(address=address, workers=workers):
-        runner = Runner(stages(config, work, weight_digests), progress)
-        runner.run(run.first_jobs(), run.follow_ups)
-    result = run.finish()
+    with Work.over(out) as work:
+        run = _Run(sources, out, work, config)
+        with ray_session(address=address, workers=workers):
+            runner = Runner(stages(config, work, weight_digests), progress)
+            runner.run(run.first_jobs(), run.follow_ups)
+        result = run.finish()
     write_json(
         out / "run.json",
         {
@@ -131,7 +132,6 @@ def annotate(
         },
     )
     copy_sources(shards, out)
-    shutil.rmtree(work.root, ignore_errors=True)
     return result
 
 
@@ -228,6 +228,7 @@ class _Run:
             self._source_failed(progress, "voices", outcome)
             return
         progress.sound_ready = True
+        yield from self._people_job(progress)
         for shot in progress.item.shots:
             if shot.shot.key in progress.faces_done:
                 yield self._speaking_job(progress, shot.shot.key)
@@ -248,7 +249,11 @@ class _Run:
         if outcome.ok:
             progress.ready.append(shot)
         self._end("shot", key, stage, outcome, _seconds(shot))
-        if not progress.to_score:
+        yield from self._people_job(progress)
+
+    def _people_job(self, progress: _Progress) -> Iterable[Job]:
+        """Bring a source's people together once its voices, and all that its shots can give, are there."""
+        if progress.sound_ready and not progress.to_score:
             ready = tuple(sorted(progress.ready, key=lambda s: s.shot.index))
             item = replace(progress.item, shots=ready)
             yield Job(stage="people", item=item.key, payload=item, media_s=sum(_seconds(s) for s in ready))

@@ -5,19 +5,19 @@ list ─▶ fetch (link) ─▶ duplicates ─▶ split (source) ─▶ shots-NN
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mitds.annotators.registries import SHOTS, WEIGHTS
-from mitds.config import digest
-from mitds.errors import InputFault, MissingDependency, MissingWeights, UsageError
+from mitds.config import digest, require
+from mitds.errors import EnvironmentFault, InputFault, MissingDependency, MissingWeights, UsageError
 from mitds.manifests.ledger import End, FunnelRow, Ledger, funnel
 from mitds.manifests.records import Source, Status
 from mitds.manifests.schemas import write_sources
 from mitds.manifests.shards import ShardWriter
+from mitds.pipeline.background import in_background
+from mitds.pipeline.claims import claim, keep_earlier
 from mitds.pipeline.runner import Job, Outcome, Progress, Runner, Silent, Stage, ray_session
 from mitds.pipeline.shot_shards import add_source
 from mitds.pipeline.sources.fetch import FetchConfig, Fetched, fetch
@@ -45,6 +45,10 @@ class IngestConfig:
     fetch: FetchConfig = field(default_factory=FetchConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     connections: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        require(self.connections >= 1, "connections", self.connections, "at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,22 @@ def ingest(
         raise UsageError(
             "the list names no source", where=str(list_path), remedy="Write one URL or path a line."
         )
-    work = Work(out / ".work")
-    shutil.rmtree(work.root, ignore_errors=True)
+    claim(out, "ingest")
+    with Work.over(out) as work:
+        return _ingest(entries, list_path, out, work, config, weights, address, workers, progress)
+
+
+def _ingest(
+    entries: Sequence[Entry],
+    list_path: Path,
+    out: Path,
+    work: Work,
+    config: IngestConfig,
+    weights: Sequence[str],
+    address: str | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> IngestResult:
     fetched = _fetch_all(entries, work.root / "downloads", config, progress or Silent())
     sources = _mark_duplicates(fetched)
     jobs = [
@@ -112,7 +130,6 @@ def ingest(
             "funnel": result.funnel,
         },
     )
-    shutil.rmtree(work.root, ignore_errors=True)
     return result
 
 
@@ -126,8 +143,7 @@ def _fetch_all(
 
     for _ in entries:
         progress.added("fetch")
-    with ThreadPoolExecutor(config.connections) as pool:
-        return list(pool.map(one, entries))
+    return in_background(one, entries, config.connections)
 
 
 def _fetch_one(entry: Entry, folder: Path, config: FetchConfig) -> tuple[Source, Path | None]:
@@ -136,6 +152,11 @@ def _fetch_one(entry: Entry, folder: Path, config: FetchConfig) -> tuple[Source,
         got = fetch(entry, folder, config)
     except (InputFault, MissingDependency, MissingWeights) as error:
         return _source(entry, None, status="failed", reason=error.code, detail=str(error)), None
+    except EnvironmentFault:
+        raise
+    except Exception as error:  # noqa: BLE001  one line's surprise must not end the others; it is recorded
+        detail = f"{type(error).__name__}: {error}"
+        return _source(entry, None, status="failed", reason="internal", detail=detail), None
     return _source(entry, got), got.path
 
 
@@ -210,14 +231,16 @@ def _split_all(
 
 def _finish(sources: list[Source], outcomes: dict[int, Outcome], out: Path, work: Work) -> IngestResult:
     """Pack shards in the order of the list, and write down every line's end."""
+    split = {row for row, outcome in outcomes.items() if outcome.ok}
+    keep_earlier(out, "sources.parquet", "url", [s.url for s in sources if s.row in split], "sources")
     ledger, ended, shots = Ledger(work.root / "ledger.jsonl"), [], 0
     with ShardWriter("shots-%06d.tar", out) as writer:
         for source in sources:
             outcome = outcomes.get(source.row)
             if outcome is not None and outcome.ok:
-                split: SplitResult = outcome.value
-                source, shots = split.source, shots + len(split.shots)
-                add_source(writer, split, work)
+                result: SplitResult = outcome.value
+                source, shots = result.source, shots + len(result.shots)
+                add_source(writer, result, work)
             elif outcome is not None:
                 source = replace(source, status="failed", reason=outcome.reason, detail=outcome.detail)
             ended.append(source)

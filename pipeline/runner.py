@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import socket
 import time
 import traceback
 from collections import deque
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mitds.errors import EnvironmentFault, MitdsError, UsageError
+
+CONNECT_S = 5.0
+"""Seconds to wait for a cluster to answer."""
 
 ATTEMPTS = 2
 """A job whose worker dies or overruns its deadline is tried once more, then given up alone."""
@@ -145,7 +149,7 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address:
-        ray.init(address=address, **options)
+        _join(address, options)
     else:
         ray.init(
             num_cpus=workers or os.cpu_count(),
@@ -157,6 +161,21 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    """Join a cluster; one that does not answer is an error within seconds and not a long silence."""
+    import ray
+
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if port.isdecimal():
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        ray.init(address=address, **options)
+    except (ConnectionError, TimeoutError, OSError) as error:
+        raise EnvironmentFault(
+            f"no Ray cluster answers: {error}", where=address, remedy="Start it, or leave --address out."
+        ) from error
 
 
 @dataclass(slots=True)
@@ -232,7 +251,7 @@ class Runner:
         if stage.num_gpus > total.get("GPU", 0):
             raise EnvironmentFault(
                 f"stage {stage.name!r} asks for {stage.num_gpus:g} GPU, the cluster has {total.get('GPU', 0):g}",
-                remedy="Set the stage's device to cpu, or run on a machine with a GPU.",
+                remedy="Run on a machine with a GPU, or set the backend's device: --set FAMILY.device=cpu.",
             )
         alone = not actors
         return alone or (cpus <= total.get("CPU", 1) + 1e-6 and gpus <= total.get("GPU", 0) + 1e-6)
@@ -269,11 +288,16 @@ class Runner:
             actor = self._busy.pop(reference)
             try:
                 outcome = ray.get(reference)
-            except ray.exceptions.RayActorError as error:
-                yield from self._lost(actor, "crashed", f"the worker process died: {_first_line(error)}")
-                continue
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
+            except ray.exceptions.OutOfMemoryError as error:
+                yield from self._lost(
+                    actor, "out_of_memory", f"the worker ran out of memory: {_first_line(error)}"
+                )
+                continue
+            except ray.exceptions.RayError as error:
+                yield from self._lost(actor, "crashed", f"the worker process died: {_first_line(error)}")
+                continue
             self._idle[actor.stage.name].append(actor)
             yield _job(actor), outcome
         yield from self._overdue()

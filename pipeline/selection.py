@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mitds.config import require
 from mitds.manifests.records import Array, FaceTrack, Status
 from mitds.time import CLIP_FPS
 
@@ -57,6 +58,14 @@ class ClipRules:
     min_speaking_s: float = 0.5
     max_absence_s: float = 1.0
     min_presence_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse rules that cannot hold."""
+        for name in ("min_people", "max_people"):
+            require(getattr(self, name) >= 1, f"rules.{name}", getattr(self, name), "1 or more")
+        require(0 <= self.min_area_ratio < 1, "rules.min_area_ratio", self.min_area_ratio, "0 to below 1")
+        for name in ("min_seconds", "min_face_height", "min_face_px", "min_speaking_s", "max_absence_s"):
+            require(getattr(self, name) >= 0, f"rules.{name}", getattr(self, name), "0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,9 @@ def add_source(writer: ShardWriter, result: SplitResult, work: Work) -> None:
         writer.add(shot.key, {"json": json_bytes, "mp4": work.path("shots", shot.key, ".mp4")})
 
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
 @dataclass(slots=True)
 class _Found:
     source: Source | None = None
@@ -51,33 +55,46 @@ def read_sources(patterns: Sequence[str]) -> list[SourceItem]:
         for entry in index_shard(path):
             samples.setdefault(entry.key, {})[entry.ext] = Member(path, entry)
         for key, members in samples.items():
-            _read_sample(found, key, members, path)
+            try:
+                _read_sample(found, key, members, path)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise _not_shots(path, key) from error
     return [_complete(key, source) for key, source in found.items()]
 
 
 def _read_sample(found: dict[str, _Found], key: str, members: Mapping[str, Member], path: Path) -> None:
-    about = _about(members, path)
+    about = _about(members)
     if about.get("kind") == "source":
         entry = found.setdefault(key, _Found())
+        if entry.source is not None:
+            raise BadShard(
+                f"source {key} is there twice",
+                where=str(path),
+                remedy="Give the shards of one of the ingest runs.",
+            )
         entry.source = from_plain(Source, about["source"])
+        if not SHA256.fullmatch(entry.source.id or "") or (entry.source.id or "")[:16] != key:
+            raise _not_shots(path, key)
         entry.sound = from_plain(SourceSound, about["sound"]) if about["sound"] else None
         entry.expected, entry.flac = about["shots"], members.get("flac")
     elif about.get("kind") == "shot":
         shot = from_plain(Shot, about["shot"])
+        if shot.key != key or not key.startswith(shot.source_id[:16]) or not SHA256.fullmatch(shot.source_id):
+            raise _not_shots(path, key)
         found.setdefault(shot.source_id[:16], _Found()).shots.append(ShotItem(shot, members["mp4"]))
     else:
-        raise _not_shots(path)
+        raise _not_shots(path, key)
 
 
-def _about(members: Mapping[str, Member], path: Path) -> Any:
-    if "json" not in members:
-        raise _not_shots(path)
+def _about(members: Mapping[str, Member]) -> Any:
     return json.loads(members["json"].read())
 
 
-def _not_shots(path: Path) -> BadShard:
+def _not_shots(path: Path, key: str) -> BadShard:
     return BadShard(
-        "not a shard of shots", where=str(path), remedy="Give the shots-*.tar that mitds ingest wrote."
+        f"not a shard of shots: sample {key!r} is of another kind or damaged",
+        where=str(path),
+        remedy="Give the shots-*.tar that mitds ingest wrote.",
     )
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from mitds.errors import BadShard
 from mitds.manifests.shards import Entry, read_member
+from mitds.store import storage_errors
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +40,34 @@ class Work:
 
     root: Path
 
+    @classmethod
+    @contextmanager
+    def over(cls, out: Path) -> Iterator[Self]:
+        """Open an output folder's work folder, empty; it is removed at the end, however that comes."""
+        work = cls(out / ".work")
+        shutil.rmtree(work.root, ignore_errors=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work.root, ignore_errors=True)
+
     def path(self, stage: str, key: str, suffix: str) -> Path:
-        """Return where a stage leaves the result of an item."""
+        """Return where a stage leaves the result of an item; keys come from shards and are never trusted."""
+        if not KEY.fullmatch(key):
+            raise BadShard(f"{key!r} cannot be a key", remedy="Write the shards anew with mitds ingest.")
         return self.root / stage / f"{key}{suffix}"
 
 
 @contextmanager
-def extracted(member: Member, suffix: str) -> Iterator[Path]:
-    """Lay a shard member out as a file for the length of a job."""
-    with tempfile.TemporaryDirectory(prefix="mitds-") as folder:
-        path = Path(folder) / f"member{suffix}"
-        path.write_bytes(member.read())
-        yield path
+def extracted(work: Work, member: Member, suffix: str) -> Iterator[Path]:
+    """Lay a shard member out as a file in the work folder for the length of a job."""
+    scratch = work.root / "scratch"
+    with storage_errors(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            path = Path(folder) / f"member{suffix}"
+            path.write_bytes(member.read())
+            yield path
 
 
 def remove_stale(folder: Path, written: Sequence[Path], pattern: str) -> None:

@@ -19,6 +19,8 @@ from mitds.manifests.records import Array, Binding
 class FusionConfig:
     """Weights of a logistic model; each feature is explained in `features`.
 
+    `clear_lips` is no weight: from these log odds on, a face's lips outweigh a voice that is bound elsewhere.
+
     The defaults leave the scorer alone except for a push by what is heard.
     """
 
@@ -28,6 +30,7 @@ class FusionConfig:
     own_voice: float = 1.5
     other_voice: float = -1.5
     doubtful_voice: float = 0.0
+    clear_lips: float = 4.0
 
 
 FITTED: dict[str, FusionConfig] = {
@@ -45,14 +48,17 @@ def fitted(scorer: str) -> FusionConfig:
     return FITTED.get(scorer, FusionConfig())
 
 
-def features(shot: ShotEvidence, identities: Sequence[str], bindings: Sequence[Binding]) -> Array:
+def features(
+    shot: ShotEvidence, identities: Sequence[str], bindings: Sequence[Binding], clear_lips: float = 4.0
+) -> Array:
     """Return features_ITF for the logistic model.
 
     0. the scorer's log odds, clipped to +-6;
     1. log odds that anybody speaks, clipped to -4..0: silence speaks against everybody, sound for nobody;
     2. activity of the voices bound to this identity, times the binding probability;
     3. activity of voices that belong elsewhere (another face, or off-screen), times their probability,
-       where no voice of this identity is active;
+       where no voice of this identity is active and the scorer's log odds stay below `clear_lips`: two
+       people who talk over each other often come out of diarization as one voice;
     4. activity of voices whose owner the binder left open, where no voice of this identity is active.
     """
     own_IT = np.zeros_like(shot.logit_IT)
@@ -75,7 +81,7 @@ def features(shot: ShotEvidence, identities: Sequence[str], bindings: Sequence[B
             np.clip(shot.logit_IT, -6, 6),
             np.broadcast_to(speech_T, shot.logit_IT.shape),
             own_IT,
-            other_IT * (1 - own_IT),
+            other_IT * (1 - own_IT) * _unclear(shot.logit_IT, clear_lips),
             doubtful_T * (1 - own_IT),
         ],
         axis=-1,
@@ -93,6 +99,11 @@ def _plausible(shot: ShotEvidence, identities: Sequence[str], binding: Binding) 
     return np.asarray(np.where(np.isnan(seen_T), 1.0, 1 / (1 + np.exp(-np.nan_to_num(seen_T)))), np.float32)
 
 
+def _unclear(logit_IT: Array, clear_lips: float) -> Array:
+    """Fall from 1 to 0 around `clear_lips`."""
+    return np.asarray(1 / (1 + np.exp(1.5 * (np.nan_to_num(logit_IT) - clear_lips))), np.float32)
+
+
 def fuse(
     shot: ShotEvidence, identities: Sequence[str], bindings: Sequence[Binding], config: FusionConfig
 ) -> Array:
@@ -101,5 +112,5 @@ def fuse(
         [config.scorer, config.speech, config.own_voice, config.other_voice, config.doubtful_voice],
         np.float32,
     )
-    z_IT = features(shot, identities, bindings) @ weights + config.bias
+    z_IT = features(shot, identities, bindings, config.clear_lips) @ weights + config.bias
     return np.asarray(1 / (1 + np.exp(-z_IT)), np.float32)

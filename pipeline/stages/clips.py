@@ -14,7 +14,7 @@ from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import clip_arrays_to_npz, to_json, unpack_arrays
 from mitds.manifests.records import ClipArrays
 from mitds.media import Sound, grid_frames, read_sound, write_video, write_wav16k
-from mitds.pipeline.stages.items import ClipItem, wave_of
+from mitds.pipeline.stages.items import ClipItem, check_encoding, wave_of
 from mitds.pipeline.work import Work, extracted
 from mitds.store import write_bytes
 from mitds.time import CLIP_FPS, Grid
@@ -31,6 +31,10 @@ class ClipEncoding:
 
     crf: int = 18
     preset: str = "veryfast"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that x264 does not know."""
+        check_encoding(self.crf, self.preset)
 
 
 class ClipsStage:
@@ -57,7 +61,7 @@ class ClipsStage:
         return files
 
     def _write_mp4(self, target: Path, item: ClipItem) -> None:
-        with extracted(item.shot.mp4, ".mp4") as path:
+        with extracted(self._work, item.shot.mp4, ".mp4") as path:
             write_video(
                 target,
                 _timed(grid_frames(path, item.file_grid)),

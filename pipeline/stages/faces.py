@@ -30,7 +30,7 @@ class FacesStage:
 
     def __call__(self, item: ShotItem) -> FacesResult:
         """Track the faces of one shot."""
-        with extracted(item.mp4, ".mp4") as path:
+        with extracted(self._work, item.mp4, ".mp4") as path:
             tracks = self._tracker.track(grid_frames(path, item.file_grid))
         write_bytes(self._work.path("faces", item.shot.key, ".npz"), tracks_to_npz(tracks))
         return FacesResult(len(tracks))

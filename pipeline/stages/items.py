@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from mitds.config import require
 from mitds.manifests.records import Array, Clip, Shot, Source, SourceSound
 from mitds.pipeline.work import Member, Work
 from mitds.time import AUDIO_HZ, Grid
@@ -77,6 +78,16 @@ class SplitResult:
     source: Source
     shots: tuple[Shot, ...]
     sound: SourceSound | None
+
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""x264's, fastest first."""
+
+
+def check_encoding(crf: int, preset: str) -> None:
+    """Refuse x264 settings that do not exist."""
+    require(0 <= crf <= 51, "crf", crf, "0 to 51")
+    require(preset in PRESETS, "preset", preset, f"one of {', '.join(PRESETS)}")
 
 
 def wave_of(work: Work, source_key: str, sound: SourceSound | None, grid: Grid) -> Array | None:

@@ -168,7 +168,7 @@ class PeopleStage:
         grid = shot.item.grid.part(found.first, found.count)
         arrays = _clip_arrays(shot, found)
         persons = tuple(
-            self._person(shot, name, arrays["speaking_NT"][n], bindings)
+            self._person(shot, found, name, arrays["speaking_NT"][n], bindings)
             for n, name in enumerate(found.identities)
         )
         heard = _clipped(turns, float(grid.start), float(grid.end))
@@ -198,8 +198,10 @@ class PeopleStage:
         write_bytes(self._work.path("people", clip.key, ".npz"), pack_arrays(arrays))
         return ClipItem(clip, shot.item, found.first, item.sound)
 
-    def _person(self, shot: _Shot, name: str, speaking_T: Array, bindings: Sequence[Binding]) -> Person:
-        track = next(t for t in shot.tracks if t.identity == name)
+    def _person(
+        self, shot: _Shot, found: Candidate, name: str, speaking_T: Array, bindings: Sequence[Binding]
+    ) -> Person:
+        track = _main_track(shot.tracks, found, name)
         own = [b for b in bindings if b.identity == name]
         best = max(own, key=lambda b: (b.evidence_s, b.probability), default=None)
         turns = turns_of(speaking_T, self._config.turns)
@@ -262,6 +264,15 @@ def _speech_scores(evidence: ShotEvidence, found: Candidate, speaking_NT: Array)
         "speech_share": float((evidence.speech_T[span] > ACTIVE).mean()),
         "overlap_share": float((np.maximum(heard_T, seen_T) > 1).mean()),
     }
+
+
+def _main_track(tracks: Sequence[FaceTrack], found: Candidate, name: str) -> FaceTrack:
+    """Return the track that shows a person for most of a candidate's frames."""
+
+    def frames_inside(track: FaceTrack) -> int:
+        return min(track.last + 1, found.first + found.count) - max(track.first, found.first)
+
+    return max((t for t in tracks if t.identity == name), key=frames_inside)
 
 
 def _clip_arrays(shot: _Shot, found: Candidate) -> dict[str, NDArray[Any]]:

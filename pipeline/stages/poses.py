@@ -23,7 +23,7 @@ class PosesStage:
     def __call__(self, item: ClipItem) -> int:
         """Estimate one clip's poses; returns the number of people. Work folder: "poses" KEY.npz."""
         faces = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
-        with extracted(item.shot.mp4, ".mp4") as path:
+        with extracted(self._work, item.shot.mp4, ".mp4") as path:
             pose_NTK3 = self._estimator.estimate(
                 grid_frames(path, item.file_grid), faces["face_xyxy_NT4"], faces["visible_NT"]
             )

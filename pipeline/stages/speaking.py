@@ -25,7 +25,7 @@ class SpeakingStage:
         shot, sound = item
         tracks = tracks_from_npz(self._work.path("faces", shot.shot.key, ".npz").read_bytes())
         wave_S = wave_of(self._work, shot.shot.source_id[:16], sound, shot.grid)
-        with extracted(shot.mp4, ".mp4") as path:
+        with extracted(self._work, shot.mp4, ".mp4") as path:
             scores = self._scorer.score(grid_frames(path, shot.file_grid), tracks, wave_S) if tracks else []
         write_bytes(self._work.path("speaking", shot.shot.key, ".npz"), scores_to_npz(scores))
         return len(scores)

@@ -14,7 +14,7 @@ from mitds.annotators.runtime import single_threaded
 from mitds.annotators.shots.segment import detect_shots
 from mitds.manifests.records import Shot, Source, SourceSound
 from mitds.media import DecodeLog, Picture, Sound, pictures, probe, read_sound, write_flac, write_video
-from mitds.pipeline.stages.items import SplitResult
+from mitds.pipeline.stages.items import SplitResult, check_encoding
 from mitds.pipeline.work import Work
 
 
@@ -33,6 +33,10 @@ class SplitConfig:
     crf: int = 16
     preset: str = "veryfast"
     sound_rate: int = 48_000
+
+    def __post_init__(self) -> None:
+        """Refuse settings that x264 does not know."""
+        check_encoding(self.crf, self.preset)
 
 
 class Splitter:

@@ -40,9 +40,13 @@ Settings = Annotated[
 
 @contextlib.contextmanager
 def _stdout_for_json() -> Iterator[None]:
-    """Send everything that libraries print to stderr: stdout is for results alone."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
+    """Send everything that libraries print to stderr, and say so when interrupted: stdout is for results alone."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except KeyboardInterrupt:
+        typer.secho("interrupted; what was there before is unchanged", fg="yellow", err=True)
+        raise typer.Exit(130) from None
 
 
 def _emit(summary: dict[str, Any]) -> None:
@@ -88,6 +92,7 @@ def ingest(
         _print_funnel(result.funnel, "Sources")
         _list_failures([(s.url, s.detail) for s in result.sources if s.status == "failed"])
         typer.echo(f"\n{result.shots} shots in {len(result.shards)} shard(s): {out}/shots-*.tar")
+    if result.shots and not json_:
         typer.echo(f"Next: mitds annotate --shards '{out}/shots-*.tar' --out {out}-clips")
     raise typer.Exit(1 if result.failed else 0)
 
@@ -193,6 +198,8 @@ def report(
     """Write report.html anew from what lies in an annotated folder."""
     from mitds.pipeline.report import ReportConfig, write_report
 
+    if not (folder / "run.json").is_file():
+        raise UsageError("not a folder that mitds wrote", where=str(folder), remedy="Name annotate's --out.")
     with _stdout_for_json():
         path = write_report(folder, ReportConfig(anonymous=anonymous))
     _emit({"report": str(path)}) if json_ else typer.echo(path)

@@ -111,3 +111,13 @@ def _override_one(config: Any, path: list[str], value: Any, where: str) -> Any:
     else:
         changed = _coerce(value, typing.get_type_hints(type(config))[name], where)
     return dataclasses.replace(config, **{name: changed})  # type: ignore[type-var]
+
+
+def require(holds: bool, name: str, value: object, range_: str) -> None:
+    """Refuse a setting outside its range; for the `__post_init__` of configuration objects.
+
+    Raises:
+        UsageError: Naming the setting, its value and its range.
+    """
+    if not holds:
+        raise UsageError(f"{name} is {value!r}, and must be {range_}", remedy="Correct the setting.")

@@ -17,9 +17,13 @@ from mitds.errors import StorageFault
 
 _STORAGE_ERRORS = {
     errno.ENOSPC: "the disk is full",
-    errno.EROFS: "the target is read-only",
     errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the target is read-only",
     errno.EACCES: "permission is denied",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "the disk does not answer",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mitds.annotators.binding.binder import bind
 from mitds.annotators.binding.evidence import ShotEvidence, identities, on_grid, shot_evidence
-from mitds.annotators.binding.fusion import FusionConfig, fuse
+from mitds.annotators.binding.fusion import FusionConfig, fitted, fuse
 from mitds.manifests.records import Binding, FaceTrack, SpeakingScores, Voices
 from mitds.time import Grid
 
@@ -97,6 +97,14 @@ def test_fusion_silences_moving_lips_under_a_voice_bound_elsewhere():
     fused = fuse(shot, PEOPLE, bindings, FusionConfig())
     assert fused[0, :100].min() > 0.9
     assert fused[1, :100].max() < 0.5
+
+
+def test_lips_that_clearly_speak_outweigh_a_voice_bound_elsewhere():
+    shot = conversation(strength=3.0)
+    bindings = bind([shot], PEOPLE, VOICES)
+    shot.logit_IT[1, :100] = 5.5  # both talk, and diarization heard one voice
+    for scorer in ("lr-asd", "lr-asd-lips", "lip-motion"):
+        assert fuse(shot, PEOPLE, bindings, fitted(scorer))[:, :100].min() > 0.5
 
 
 def test_fusion_keeps_absence():

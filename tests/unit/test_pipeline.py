@@ -17,6 +17,7 @@ from mitds.annotators.asd.fake import FakeScorerConfig
 from mitds.annotators.faces.fake import FakeFaceTrackerConfig
 from mitds.annotators.pose.fake import FakePoseConfig
 from mitds.annotators.speech.fake import FakeDiarizerConfig
+from mitds.errors import UsageError
 from mitds.manifests.records import Rights
 from mitds.media import Sound, write_video
 from mitds.pipeline.annotate import AnnotateResult, annotate
@@ -178,6 +179,19 @@ def test_a_second_run_writes_the_same_bytes_at_another_number_of_workers(
     again = annotate([str(p) for p in raw.shards], tmp_path / "again", config(), workers=1)
     for name in ("clips-000000.tar", "rejected-000000.tar", "sources-000000.tar", "clips.parquet"):
         assert (again.out / name).read_bytes() == (done.out / name).read_bytes(), name
+
+
+def test_a_dead_list_does_not_cost_the_shards_of_an_earlier_one(raw: IngestResult, tmp_path: Path):
+    before = {path.name: path.read_bytes() for path in raw.out.iterdir()}
+    (tmp_path / "dead.txt").write_text("nowhere.mp4\n")
+    with pytest.raises(UsageError, match="an earlier run kept 1 sources"):
+        ingest(tmp_path / "dead.txt", raw.out, IngestConfig(), workers=1)
+    assert {path.name: path.read_bytes() for path in raw.out.iterdir()} == before
+
+
+def test_clips_do_not_go_where_shots_lie(raw: IngestResult):
+    with pytest.raises(UsageError, match="holds what mitds ingest wrote"):
+        annotate([str(p) for p in raw.shards], raw.out, config(), workers=1)
 
 
 def test_a_changed_rule_changes_the_ends_and_the_clip_keys(done: AnnotateResult, changed: AnnotateResult):

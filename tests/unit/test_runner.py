@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mitds.errors import EnvironmentFault, MissingWeights
-from mitds.pipeline.runner import Job, Outcome, Runner, Stage, ray_session
+from mitds.pipeline.runner import Job, Outcome, Runner, Stage, _join, ray_session
 
 WORKER = "mitds.pipeline.fakes:Fake"
 
@@ -111,3 +112,11 @@ def test_what_the_machine_lacks_ends_the_run():
 def test_a_gpu_that_is_not_there_is_an_error_and_not_a_wait():
     with pytest.raises(EnvironmentFault, match="asks for 1 GPU"):
         run([stage("a", num_gpus=1)], [Job(stage="a", item="1", payload=("say", 1))])
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_at_once():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(EnvironmentFault, match="no Ray cluster answers"):
+        _join(f"127.0.0.1:{port}", {})
