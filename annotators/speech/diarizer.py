@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mitds.annotators.speech.clustering import Labels, Weights, absorb, centroids, cluster, relabel
 from mitds.annotators.speech.ecapa import EMBEDDING, VoiceEmbedder
-from mitds.annotators.speech.glimpses import Glimpses, Pieces, lone_runs, look
+from mitds.annotators.speech.glimpses import Glimpses, Pieces, lone_runs, look, orphan_runs
 from mitds.annotators.speech.reconstruction import (
     activity,
     barred_pairs,
@@ -34,7 +34,7 @@ class SegmentationEcapaConfig:
         stride_s: Seconds between two ten-second windows of the segmentation network.
         hush_db: Steps this far below the loudest speech within five seconds are silent.
         glimpse_s: Seconds of the stretches that are embedded.
-        shortest_s: Lone speech of fewer seconds is not embedded but follows its neighbour.
+        shortest_s: Speech of fewer seconds is not embedded but follows its neighbour.
         change_likeness: Cosine of adjacent glimpses below which the voice may have changed.
         same_voice: Mean cosine above which pieces are one voice.
         small_voice_s: Voices with fewer seconds alone are given to the most alike bigger voice.
@@ -91,7 +91,7 @@ class SegmentationEcapa:
         self._embedder = VoiceEmbedder()
 
     def diarize(self, wave_S: Array) -> Voices:
-        """Return who speaks when; silence, noise and waves without 0.3 s of lone speech give no voices.
+        """Return who speaks when; silence, noise and waves without 0.3 s of speech on end give no voices.
 
         Args:
             wave_S: float32 mono at 16 kHz; may be empty.
@@ -100,10 +100,12 @@ class SegmentationEcapa:
             return nobody(np.zeros(0, np.float32), self.name)
         level_F = loudness(wave_S, step_count(len(wave_S)))
         segmentation = hush(self._segmenter.segment(wave_S), level_F, self.config.hush_db)
-        runs = lone_runs(segmentation, shortest=_steps(self.config.shortest_s), pause=_steps(RUN_PAUSE_S))
-        if not runs:
+        shortest, pause = _steps(self.config.shortest_s), _steps(RUN_PAUSE_S)
+        lone = lone_runs(segmentation, shortest=shortest, pause=pause)
+        orphans = orphan_runs(segmentation, lone, shortest=shortest, pause=pause)
+        if not lone and not orphans:
             return nobody(segmentation.any_F, self.name)
-        glimpses = look(wave_S, runs, _steps(self.config.glimpse_s), self._embedder)
+        glimpses = look(wave_S, sorted(lone + orphans), _steps(self.config.glimpse_s), self._embedder)
         return self._voices(segmentation, level_F, *self._named(glimpses, segmentation))
 
     def _named(self, glimpses: Glimpses, segmentation: Segmentation) -> tuple[Glimpses, Labels, Array]:

@@ -38,7 +38,7 @@ class Glimpses:
     """Embedded stretches, in order of time.
 
     Attributes:
-        runs: The runs of lone speech.
+        runs: The runs that they are laid over: lone speech, or overlap that no lone speech explains.
         span_G2: First step and end step of each glimpse.
         run_G: Which run each lies in.
         embedding_GD: Unit-norm embeddings.
@@ -93,12 +93,37 @@ def lone_runs(segmentation: Segmentation, *, shortest: int, pause: int) -> list[
 
     Pauses of at most `pause` steps do not end a run; overlap does, and a handover that most windows hear.
     """
-    lone_F = np.zeros(len(segmentation.any_F), np.bool_)
-    for first, end in bridge(runs_of(segmentation.any_F > 0.5), pause):
-        lone_F[first:end] = True
+    lone_F = _speech(segmentation, pause)
     for first, end in runs_of(segmentation.handover_F > 0.5):
         lone_F[(first + end) // 2] = False
     return [(a, b) for a, b in runs_of(lone_F & (segmentation.two_F < 0.5)) if b - a >= shortest]
+
+
+def orphan_runs(segmentation: Segmentation, lone: list[Run], *, shortest: int, pause: int) -> list[Run]:
+    """Return runs of at least `shortest` steps of speech, overlap included, that lone speech cannot name.
+
+    Their voices talk alone nowhere in the window around. A mixture is a poor glimpse of a voice, but it is
+    the only one there is: without it, people who talk at once throughout would be silence.
+    """
+    lone_F = np.zeros(len(segmentation.any_F), np.bool_)
+    for first, end in lone:
+        lone_F[first:end] = True
+    rest = [(a, b) for a, b in runs_of(_speech(segmentation, pause) & ~lone_F) if b - a >= shortest]
+    return [run for run in rest if not _vouched(segmentation, lone_F, run)]
+
+
+def _speech(segmentation: Segmentation, pause: int) -> NDArray[np.bool_]:
+    """Return where somebody talks, pauses of at most `pause` steps included."""
+    speech_F = np.zeros(len(segmentation.any_F), np.bool_)
+    for first, end in bridge(runs_of(segmentation.any_F > 0.5), pause):
+        speech_F[first:end] = True
+    return speech_F
+
+
+def _vouched(segmentation: Segmentation, lone_F: NDArray[np.bool_], run: Run) -> bool:
+    """Tell whether the window around a run hears one of its two busiest local speakers alone."""
+    start, active_F2 = segmentation.busiest_two(*run)
+    return bool((lone_F[start : start + len(active_F2)] & active_F2.any(axis=1)).any())
 
 
 def lay(run: Run, length: int) -> list[Run]:

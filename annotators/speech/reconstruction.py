@@ -98,7 +98,7 @@ def barred_pairs(segmentation: Segmentation, pieces: Pieces) -> list[tuple[int, 
 
 def _hands_over(segmentation: Segmentation, overlap: Run, beside: int) -> bool:
     start, active_FK = segmentation.around(sum(overlap) // 2)
-    first, end = overlap[0] - start, overlap[1] - start
+    first, end = max(0, overlap[0] - start), overlap[1] - start
     alone_FK = active_FK & (active_FK.sum(1, keepdims=True) == 1)
     before_K, after_K = alone_FK[max(0, first - beside) : first].sum(0), alone_FK[end : end + beside].sum(0)
     both_K = active_FK[first:end].mean(0) > 0.5
@@ -117,12 +117,11 @@ def name_overlaps(segmentation: Segmentation, label_F: Labels, voices: int) -> L
 def _two_voices(segmentation: Segmentation, label_F: Labels, overlap: Run, voices: int) -> tuple[int, int]:
     """Name the window's two busiest local speakers after the voices they have alone nearby, never alike."""
     middle = sum(overlap) // 2
-    start, active_FK = segmentation.around(middle)
-    busiest = np.argsort(-active_FK[overlap[0] - start : overlap[1] - start].sum(0), kind="stable")[:2]
-    window_F = label_F[start : start + len(active_FK)]
-    near_F = np.exp(-np.abs(np.arange(len(active_FK)) + start - middle) * HOP_S / NEARBY_S)
+    start, active_F2 = segmentation.busiest_two(*overlap)
+    window_F = label_F[start : start + len(active_F2)]
+    near_F = np.exp(-np.abs(np.arange(len(active_F2)) + start - middle) * HOP_S / NEARBY_S)
     near_F[window_F == NOBODY] = 0
-    vote_2V = np.stack([np.bincount(window_F.clip(0), near_F * active_FK[:, k], voices) for k in busiest])
+    vote_2V = np.stack([np.bincount(window_F.clip(0), near_F * active_F2[:, k], voices) for k in (0, 1)])
     joint_VV = vote_2V[0][:, None] + vote_2V[1][None, :]
     np.fill_diagonal(joint_VV, -1)
     v, w = (int(x) for x in np.unravel_index(joint_VV.argmax(), joint_VV.shape))

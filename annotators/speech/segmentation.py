@@ -64,6 +64,12 @@ class Segmentation:
         first = int(self.first_W[w])
         return first, MEMBERS_CK[self.class_WF[w, : len(self.any_F) - first]]
 
+    def busiest_two(self, first: int, end: int) -> tuple[int, NDArray[np.bool_]]:
+        """Return start and active_F2 of the window around [first, end): its two busiest local speakers."""
+        start, active_FK = self.around((first + end) // 2)
+        spoken_K = active_FK[max(0, first - start) : end - start].sum(0)
+        return start, active_FK[:, np.argsort(-spoken_K, kind="stable")[:2]]
+
 
 class Segmenter:
     """Runs segmentation-3.0; the weights load on first use.

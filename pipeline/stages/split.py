@@ -12,8 +12,18 @@ from mitds.annotators.contracts import Frame
 from mitds.annotators.registries import SHOTS
 from mitds.annotators.runtime import single_threaded
 from mitds.annotators.shots.segment import detect_shots
-from mitds.manifests.records import Shot, Source, SourceSound
-from mitds.media import DecodeLog, Picture, Sound, pictures, probe, read_sound, write_flac, write_video
+from mitds.manifests.records import Probe, Shot, Source, SourceSound
+from mitds.media import (
+    DecodeLog,
+    Picture,
+    Sound,
+    audible_track,
+    pictures,
+    probe,
+    read_sound,
+    write_flac,
+    write_video,
+)
 from mitds.pipeline.stages.items import SplitResult, check_encoding
 from mitds.pipeline.work import Work
 
@@ -59,7 +69,8 @@ class Splitter:
             raise ValueError("only fetched sources can be split")
         seen, heard = DecodeLog(), DecodeLog()
         found = probe(path)
-        sound = read_sound(path, max_rate=self._config.sound_rate, log=heard)
+        track = audible_track(path) if found.audio_tracks > 1 else 0
+        sound = read_sound(path, track=track, max_rate=self._config.sound_rate, log=heard)
         shots = detect_shots(path, self._detector, source_id=source.id)
         feed = pictures(path, log=seen)
         for shot in shots:
@@ -72,7 +83,7 @@ class Splitter:
                 crf=self._config.crf,
                 preset=self._config.preset,
             )
-        notes = (*source.notes, *_damage("picture", seen), *_damage("sound", heard))
+        notes = (*source.notes, *_choice(found, track), *_damage("picture", seen), *_damage("sound", heard))
         source = replace(source, probe=found, notes=notes)
         return SplitResult(source, tuple(shots), self._keep_sound(shots[0].source_id[:16], sound))
 
@@ -84,6 +95,14 @@ class Splitter:
         return SourceSound(
             start=sound.start, rate=sound.rate, channels=channels, duration=Fraction(samples, sound.rate)
         )
+
+
+def _choice(found: Probe, track: int) -> tuple[str, ...]:
+    """Say which sound track was taken where there are several."""
+    if found.audio_tracks < 2:
+        return ()
+    why = "the first that is not silent" if track else "the first"
+    return (f"sound track {track + 1} of {found.audio_tracks} used: {why}",)
 
 
 def _damage(track: str, log: DecodeLog) -> tuple[str, ...]:

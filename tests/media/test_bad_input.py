@@ -90,6 +90,12 @@ def test_damage_is_noted_on_the_source(runs: Runs):
     assert notes["hevc10_interview.mp4"] == ""
 
 
+def test_the_sound_track_that_was_taken_is_named(runs: Runs):
+    raw, _ = runs
+    (noted,) = (s.notes for s in raw.sources if name(s.url) == "two_audio_tracks_interview.mkv")
+    assert any("of 2 used" in note for note in noted)
+
+
 def test_silent_source_gets_no_made_up_speech(runs: Runs):
     _, done = runs
     for clip, _ in done.clips:

@@ -134,6 +134,19 @@ def test_composites(shared_media: Path, seed: int, people: int) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize(("start_s", "end_s"), [(1, 8), (1, 7.5)], ids=["hardly alone", "never alone"])
+def test_an_interview_overlapped_throughout_has_voices(
+    shared_media: Path, start_s: float, end_s: float
+) -> None:
+    wave_S = wave_of(shared_media / "multi" / "interview_studio_2men.mp4")
+    voices = diarizer().diarize(wave_S[round(start_s * 16_000) : round(end_s * 16_000)])
+    assert voices.speech_F.mean() > 0.9
+    assert voices.voices
+    assert (voices.activity_FV.max(axis=1) > 0.5).mean() > 0.9
+    assert sum(turn.end_s - turn.start_s for turn in voices.turns) > 0.9 * (end_s - start_s)
+
+
+@pytest.mark.shared
 def test_two_similar_voices_on_the_phone(shared_media: Path) -> None:
     folder = shared_media / "audio_gt"
     voices = voices_of(folder / "pyannote_sample.wav")

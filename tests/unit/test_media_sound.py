@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
+import mitds.media.sound as sound_module
 from mitds.errors import Undecodable, UsageError
-from mitds.media import DecodeLog, Sound, read_sound, write_flac, write_video, write_wav16k
+from mitds.media import DecodeLog, Sound, audible_track, read_sound, write_flac, write_video, write_wav16k
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0, channels: int = 1) -> np.ndarray:
@@ -137,6 +138,63 @@ def test_an_empty_track_is_said_and_the_other_only_read_when_asked_for(tmp_path:
         read_sound(path)
     second = heard(path, track=1)
     assert (second.rate, second.wave_CS.shape) == (16_000, (1, 1600))
+
+
+def tracks_of(path: Path, *waves_1S: np.ndarray) -> Path:
+    """Write a file of PCM tracks at 8 kHz, in blocks of 0.1 s."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=8000, layout="mono") for _ in waves_1S]
+        for stream, wave_1S in zip(streams, waves_1S, strict=True):
+            samples = np.rint(wave_1S * 32768).astype(np.int16)
+            for position in range(0, samples.shape[1], 800):
+                block = np.ascontiguousarray(samples[:, position : position + 800])
+                frame = av.AudioFrame.from_ndarray(block, "s16", "mono")
+                frame.sample_rate, frame.time_base, frame.pts = 8000, Fraction(1, 8000), position
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+SILENT, TONE = np.zeros((1, 16_000), np.float32), tone(2, 8000)
+LATE = np.concatenate([SILENT, TONE], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("waves_1S", "track"),
+    [
+        ((SILENT, TONE), 1),
+        ((TONE, SILENT), 0),
+        ((LATE, TONE), 0),
+        ((SILENT, SILENT, LATE), 2),
+        ((TONE * 1e-3, TONE), 1),
+        ((SILENT, SILENT), 0),
+        ((SILENT,), 0),
+        ((TONE,), 0),
+    ],
+    ids=["second", "first", "late", "third", "below the floor", "none", "one silent", "one"],
+)
+def test_the_first_audible_track(tmp_path: Path, waves_1S: Sequence[np.ndarray], track: int) -> None:
+    assert audible_track(tracks_of(tmp_path / "tracks.mkv", *waves_1S)) == track
+
+
+def test_the_floor_of_audible_is_a_choice(tmp_path: Path) -> None:
+    path = tracks_of(tmp_path / "quiet.mkv", TONE * 1e-3, TONE)  # peaks at -66 and -6 dB
+    assert audible_track(path, floor_db=-70) == 0
+    assert audible_track(path, floor_db=-3) == 0, "none is that loud"
+
+
+def test_a_track_that_does_not_decode_is_silent_and_no_sound_is_track_0(tmp_path: Path) -> None:
+    assert audible_track(two_tracks(tmp_path / "two.mkv")) == 1
+    write_video(tmp_path / "mute.mp4", [(Fraction(0), np.zeros((16, 16, 3), np.uint8))])
+    assert audible_track(tmp_path / "mute.mp4") == 0
+
+
+def test_audible_stops_decoding_at_the_first_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, blocks = tracks_of(tmp_path / "tracks.mkv", SILENT, TONE), []
+    samples = sound_module._samples
+    monkeypatch.setattr(sound_module, "_samples", lambda frame: blocks.append(frame) or samples(frame))
+    assert audible_track(path) == 1
+    assert len(blocks) == 21, "all 20 of the silent track, one of the other"
 
 
 def test_a_high_rate_is_brought_down(tmp_path: Path) -> None:

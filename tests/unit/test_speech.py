@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from mitds.annotators.speech.clustering import absorb, agglomerate, centroids, cluster, relabel
 from mitds.annotators.speech.diarizer import SegmentationEcapa, SegmentationEcapaConfig
 from mitds.annotators.speech.ecapa import EcapaTdnn, FilterBank
-from mitds.annotators.speech.glimpses import Pieces, bridge, lay, lone_runs, look, runs_of
+from mitds.annotators.speech.glimpses import Pieces, bridge, lay, lone_runs, look, orphan_runs, runs_of
 from mitds.annotators.speech.reconstruction import (
     NOBODY,
     activity,
@@ -260,6 +261,25 @@ class TestGlimpses:
         text = "1" * 40 + "a" * 20 + "2" * 30 + "." * 3 + "2" * 30 + "." * 20 + "3" * 40 + "1" * 40 + ".1."
         assert lone_runs(said(text), shortest=10, pause=5) == [(0, 40), (60, 123), (143, 183), (184, 225)]
 
+    @pytest.mark.parametrize(
+        ("text", "orphans"),
+        [
+            ("a" * 200, [(0, 200)]),
+            (("a" * 9 + "1" * 9) * 5 + "." * 60, [(0, 90)]),
+            ("1" * 40 + "a" * 60 + "2" * 40, []),
+            ("3" * 40 + "a" * 60 + "3" * 40, [(40, 100)]),
+            ("." * 300, []),
+            ("a" * 9 + "." * 300, []),
+        ],
+        ids=["overlap", "too short alone", "both alone", "a third alone", "silence", "blip"],
+    )
+    def test_orphans_are_speech_whose_voices_are_alone_nowhere_near(
+        self, text: str, orphans: list[tuple[int, int]]
+    ) -> None:
+        segmentation = said(text)
+        lone = lone_runs(segmentation, shortest=18, pause=9)
+        assert orphan_runs(segmentation, lone, shortest=18, pause=9) == orphans
+
     @pytest.mark.parametrize("end", [20, 89, 90, 140, 1000])
     def test_glimpses_cover_their_run_in_order(self, end: int) -> None:
         spans = lay((10, 10 + end), 89)
@@ -316,6 +336,19 @@ class TestReconstruction:
         span_P2 = np.array([[0.0, 60.0], [90.0, 150.0]])
         pieces = Pieces(np.array([0, 1]), span_P2, np.ones(2))
         assert barred_pairs(segmentation, pieces) == bars
+
+    @pytest.mark.filterwarnings("error")  # the mean of no steps
+    def test_an_overlap_that_begins_before_its_window_tells_no_handover(self) -> None:
+        first, end, start = 29, 599, 50
+        step_F = np.arange(start + WINDOW_F)
+        segmentation = replace(
+            said("a" * 200 + "1" * 50 + "a" * 299 + "2" * 40),
+            any_F=np.ones(len(step_F), np.float32),
+            two_F=((step_F >= first) & (step_F < end)).astype(np.float32),
+            first_W=np.array([start]),
+        )
+        pieces = Pieces(np.array([0, 1]), np.array([[0.0, first], [end, len(step_F)]]), np.ones(2))
+        assert barred_pairs(segmentation, pieces) == []
 
     def test_turns_by_hysteresis(self) -> None:
         activity_F = np.array(
@@ -376,6 +409,20 @@ class TestDiarizer:
         assert voices.turns == ()
         assert voices.activity_FV.shape == (step_count(len(wave_S)), 0)
         assert voices.embedding_VD.shape == (0, 192)
+
+    @pytest.mark.parametrize("seconds", [0.5, 7, 25])
+    def test_people_who_talk_at_once_throughout_are_not_silence(self, seconds: float) -> None:
+        voices = diarizer().diarize(sound(("AC", seconds)))
+        assert voices.voices == ("V0",)
+        (turn,) = voices.turns
+        assert (turn.start_s, turn.end_s) == (0, pytest.approx(seconds, abs=0.1))
+        assert voices.activity_FV.max(1) == pytest.approx(voices.speech_F, abs=0.01)
+        assert np.linalg.norm(voices.embedding_VD, axis=1) == pytest.approx(1)
+
+    def test_overlap_far_from_all_lone_speech_does_not_vanish(self) -> None:
+        voices = diarizer().diarize(sound(("A", 4), ("", 15), ("BC", 3)))
+        turns = [(t.start_s, t.end_s) for t in voices.turns]
+        assert turns == [pytest.approx((0, 4), abs=0.1), pytest.approx((19, 22), abs=0.1)]
 
     def test_the_greatest_number_of_voices_holds(self) -> None:
         wave_S = sound(("A", 4), ("", 1), ("B", 4), ("", 1), ("C", 4))

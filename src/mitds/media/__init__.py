@@ -3,7 +3,7 @@
 from mitds.media.pictures import Picture, grid_frames, pictures
 from mitds.media.probing import probe
 from mitds.media.rgb import Frame
-from mitds.media.sound import Sound, read_sound, write_flac, write_wav16k
+from mitds.media.sound import Sound, audible_track, read_sound, write_flac, write_wav16k
 from mitds.media.tracks import DecodeLog
 from mitds.media.writing import write_video
 
@@ -12,6 +12,7 @@ __all__ = [
     "Frame",
     "Picture",
     "Sound",
+    "audible_track",
     "grid_frames",
     "pictures",
     "probe",

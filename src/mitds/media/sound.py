@@ -131,6 +131,35 @@ def read_sound(
         return strip.sound(max_rate)
 
 
+def audible_track(path: Path, *, floor_db: float = -60.0) -> int:
+    """Return the number of the first sound track with any sample above a floor.
+
+    A track is decoded only up to its first such sample; one that does not decode counts as silent.
+
+    Args:
+        path: A video or sound file.
+        floor_db: Peak level, dB below full scale, up to which a sample is silence.
+
+    Returns:
+        The track, from 0; 0 also where all are silent, or there are fewer than two to choose from.
+    """
+    with opened(path) as container:
+        count = len(container.streams.audio)
+    if count < 2:
+        return 0
+    floor = 10 ** (floor_db / 20)
+    return next((track for track in range(count) if _audible(path, track, floor)), 0)
+
+
+def _audible(path: Path, track: int, floor: float) -> bool:
+    with opened(path) as container:  # anew for each track: not every container can be wound back
+        stream = container.streams.audio[track]
+        if stream.codec_context is None:
+            return False
+        blocks = decoded(container, with_threads(stream), DecodeLog())
+        return any(np.abs(_samples(block)).max(initial=0) > floor for block in blocks)
+
+
 class _Strip:
     """Lays decoded blocks where their times say."""
 
