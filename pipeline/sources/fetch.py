@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mitds.errors import SourceUnreachable
 from mitds.pipeline.sources.contract import Download, FetchConfig, Fetched, Kind
 from mitds.pipeline.sources.lists import Entry
+from mitds.pipeline.sources.words import MAX_CHARS, clean, file_name
 from mitds.registry import Registry
 from mitds.store import sha256_file, storage_errors
 from mitds.weights.web import redact
@@ -49,28 +50,38 @@ def fetch(entry: Entry, folder: Path, config: FetchConfig = FetchConfig()) -> Fe
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-") as scratch:
             download = _download(entry.url, Path(scratch), config)
-            size, sha256 = download.path.stat().st_size, sha256_file(download.path)
+            size, sha256 = _measured(download.path, entry.url)
             path = _kept(download, sha256, folder) if download.path.is_relative_to(scratch) else download.path
     return Fetched(
         path=path,
         url=redact(entry.url),
-        name=download.name,
-        title=entry.title or download.title,
+        name=file_name(download.name),
+        title=entry.title or clean(download.title or "")[:MAX_CHARS] or None,
         fetched_at=datetime.now(UTC).isoformat(timespec="seconds") if download.fetched else None,
         bytes=size,
         sha256=sha256,
-        licence=download.licence,
-        notes=tuple(redact(note) for note in download.notes),
+        licence=clean(download.licence or "") or None,
+        notes=tuple(clean(redact(note)) for note in download.notes),
     )
 
 
 def _download(url: str, scratch: Path, config: FetchConfig) -> Download:
-    scheme = urlsplit(url).scheme if "://" in url else ""
-    kind = KINDS.get(scheme if scheme in KINDS.names() else "*")
     try:
+        scheme = urlsplit(url).scheme if "://" in url else ""
+        kind = KINDS.get(scheme if scheme in KINDS.names() else "*")
         return kind(url, scratch, config)
     except SourceUnreachable as error:
-        raise SourceUnreachable(redact(error.what), where=redact(url), remedy=error.remedy) from error
+        raise SourceUnreachable(clean(redact(error.what)), where=redact(url), remedy=error.remedy) from error
+    except ValueError as error:  # what parsers of addresses and of headers say, at whatever depth
+        what = f"the address, or the answer to it, is malformed: {clean(redact(str(error)))}"
+        raise SourceUnreachable(what, where=redact(url)) from error
+
+
+def _measured(path: Path, url: str) -> tuple[int, str]:
+    try:
+        return path.stat().st_size, sha256_file(path)
+    except OSError as error:
+        raise SourceUnreachable(f"cannot be read: {error.strerror}", where=redact(url)) from error
 
 
 def _kept(download: Download, sha256: str, folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -10,14 +9,6 @@ from urllib.parse import urlsplit
 from mitds.errors import MissingDependency, SourceUnreachable
 from mitds.pipeline.sources.contract import Download, FetchConfig
 from mitds.weights.web import blocks, copy, redact
-
-_DRIVER_ERRORS = (
-    ("botocore.exceptions", "BotoCoreError"),
-    ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-)
-"""Drivers' own errors that are no OSError; looked up only in modules a driver has imported."""
 
 
 def download(url: str, scratch: Path, config: FetchConfig) -> Download:
@@ -33,20 +24,19 @@ def download(url: str, scratch: Path, config: FetchConfig) -> Download:
     try:
         with fsspec.open(url, "rb") as source, path.open("wb") as file:
             copy(blocks(source), file, limit=config.max_bytes, total=None, tick=tick)
+    except SourceUnreachable:
+        raise
     except ImportError as error:
         scheme = urlsplit(url).scheme
         what = f"reading {scheme}:// needs a driver that cannot be imported: {error}"
         raise MissingDependency(what, where=redact(url), remedy=_install(scheme)) from error
-    except _errors() as error:
-        raise SourceUnreachable(redact(str(error)) or type(error).__name__) from error
+    except FileNotFoundError as error:
+        raise SourceUnreachable(f"no such file: {error}") from error
+    except Exception as error:  # drivers are others' code and raise anything at all
+        what = f"{urlsplit(url).scheme}:// fails: {type(error).__name__}: {error}"
+        raise SourceUnreachable(what.removesuffix(": ")) from error
     return Download(path=path, name=PurePosixPath(urlsplit(url).path or url).name or urlsplit(url).netloc)
 
 
 def _install(scheme: str) -> str:
     return "pip install 'mitds[s3]'." if scheme in ("s3", "s3a") else "Install the package it names."
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    loaded = [(sys.modules.get(module), name) for module, name in _DRIVER_ERRORS]
-    drivers = (getattr(module, name) for module, name in loaded if module is not None)
-    return (OSError, ValueError, *drivers)

@@ -108,13 +108,13 @@ def _raise_for_status(response: requests.Response, url: str) -> None:
 
 def retry_after_s(text: str) -> float:
     """Return the seconds a Retry-After header asks for, as a number or a date; 0 where it says nothing."""
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return float(text)
     try:
         asked = parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, (asked.replace(tzinfo=asked.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (asked.replace(tzinfo=asked.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def opt_outs(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitds.errors import UsageError
 from mitds.manifests.records import Rights
 
 COLUMNS = ("url", "licence", "license", "consent", "note", "title")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)")
+_REMEDY = "Give a file with one URL or path a line, .csv or .jsonl."
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Row = tuple[int, dict[str, str]]
@@ -35,22 +36,22 @@ def read_list(path: Path) -> list[Entry]:
     """Read a list of sources.
 
     A .csv or .jsonl file has the columns url, licence (or license), consent, note and title; only url is
-    needed, and other columns are left alone. Any other file has one URL or path a line, and ``#`` comment
-    lines.
-    Relative paths are relative to the list.
+    needed, and other columns are left alone. Any other file has one URL or path a line. Lines that begin
+    with ``#`` are comments, but not in .jsonl. Relative paths are relative to the list.
 
     Raises:
         UsageError: The list cannot be read, names nothing, or has a bad row; says which.
     """
     reader = _READERS.get(path.suffix.lower(), _plain_rows)
     try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for without end
+            raise UsageError("the list is not a regular file", where=str(path), remedy=_REMEDY)
         with path.open(encoding="utf-8-sig", newline="") as lines:
             entries = [_entry(row, values, path) for row, values in reader(lines, path)]
     except OSError as error:
         raise UsageError(f"the list cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
-        remedy = "Give a list with one URL or path a line, .csv or .jsonl."
-        raise UsageError("the list is not UTF-8 text", where=str(path), remedy=remedy) from error
+        raise UsageError("the list is not UTF-8 text", where=str(path), remedy=_REMEDY) from error
     if not entries:
         raise UsageError("the list names no source", where=str(path), remedy="Write one URL or path a line.")
     return entries
@@ -64,10 +65,19 @@ def _plain_rows(lines: Iterable[str], path: Path) -> Iterator[Row]:
 
 
 def _csv_rows(lines: Iterable[str], path: Path) -> Iterator[Row]:
-    reader = csv.reader(lines, strict=True)
+    begins = True  # a line within a quoted cell is no comment
+
+    def uncommented() -> Iterator[str]:
+        nonlocal begins
+        for line in lines:
+            comment, begins = begins and line.lstrip().startswith("#"), False
+            yield "\n" if comment else line
+
+    reader = csv.reader(uncommented(), strict=True)
     header: list[str] | None = None
     try:
         for cells in reader:
+            begins = True
             if not any(cell.strip() for cell in cells):
                 continue
             if header is None:
@@ -95,8 +105,14 @@ def _json_rows(lines: Iterable[str], path: Path) -> Iterator[Row]:
         yield row, {k: _text(v, k, path, row) for k, v in values.items() if k in COLUMNS and v is not None}
 
 
+def _no_rows(lines: Iterable[str], path: Path) -> NoReturn:
+    remedy = "Write JSON lines: a .jsonl file with one object a line."
+    raise UsageError("a .json file is no list", where=str(path), remedy=remedy)
+
+
 _READERS: dict[str, Callable[[Iterable[str], Path], Iterator[Row]]] = {
     ".csv": _csv_rows,
+    ".json": _no_rows,
     ".jsonl": _json_rows,
 }
 
@@ -108,6 +124,11 @@ def _header(names: Iterable[str], path: Path, row: int) -> list[str]:
         near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.8)
         if near and name not in COLUMNS:
             raise _bad(f"there is no column {name!r}; did you mean {near[0]!r}?", path, row)
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise _bad(f"the column {', '.join(map(repr, twice))} is named twice", path, row)
+    if {"licence", "license"} <= set(header):
+        raise _bad("there are both 'licence' and 'license', which mean the same", path, row)
     if "url" not in header:
         raise _bad(f"there is no column 'url' among {', '.join(header)}", path, row)
     return header

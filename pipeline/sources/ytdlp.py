@@ -39,10 +39,15 @@ def download(
             parts = [_part(site, {**info, **track}, scratch, log) for track in _tracks(info)]
         except yt_dlp.utils.YoutubeDLError as error:
             raise SourceUnreachable(f"yt-dlp: {_plain(str(error))}") from error
+        except SourceUnreachable:
+            raise
+        except Exception as error:  # a site's page may trip its extractor in any way
+            what = f"yt-dlp fails: {type(error).__name__}: {_plain(str(error))}"
+            raise SourceUnreachable(what.removesuffix(": ")) from error
     path = parts[0] if len(parts) == 1 else _joined(parts, scratch)
     return Download(
         path=path,
-        name=f"{info.get('title') or info.get('id') or 'video'}{path.suffix}",
+        name=f"{_called(info)}{path.suffix}",
         title=info.get("title"),
         licence=info.get("license"),
         notes=(*notes, *_facts(info)),
@@ -125,6 +130,11 @@ def _joined(parts: list[Path], scratch: Path) -> Path:
 def _decode_time(packet: Any) -> Fraction:
     """Return when a packet is due for decoding, in seconds on its file's clock."""
     return Fraction(packet.dts * packet.time_base)
+
+
+def _called(info: Mapping[str, Any]) -> str:
+    """Name the file by its title, whose slashes part no folders."""
+    return re.sub(r"[/\\]", "-", str(info.get("title") or info.get("id") or "video"))
 
 
 def _facts(info: Mapping[str, Any]) -> tuple[str, ...]:

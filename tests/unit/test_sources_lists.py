@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,17 @@ def test_csv_and_jsonl_carry_rights_to_the_entry(tmp_path: Path) -> None:
     ]
 
 
+def test_csv_comments_stand_between_rows_only(tmp_path: Path) -> None:
+    text = (
+        '\ufeff# "talks, mine\n\nurl,note,,\n# one, two\na.mp4,"first\n# second",,\n'
+        '  # it\'s "done\r\n"#b.mp4",#,,\n'
+    )
+    assert read_list(written(tmp_path, "l.csv", text)) == [
+        Entry(6, str(tmp_path / "a.mp4"), Rights(note="first\n# second")),
+        Entry(8, str(tmp_path / "#b.mp4"), Rights(note="#")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "row", "message"),
     [
@@ -56,6 +69,9 @@ def test_csv_and_jsonl_carry_rights_to_the_entry(tmp_path: Path) -> None:
         ("l.csv", "url,licnce\na.mp4,MIT\n", 1, "did you mean 'licence'"),
         ("l.csv", "url,note\na.mp4,x\n ,y\n", 3, "no url"),
         ("l.csv", 'url\n"a.mp4', 2, "not CSV"),
+        ("l.csv", "# mine\nurl,note,URL,note\na,b,c,d\n", 2, "'note', 'url' is named twice"),
+        ("l.csv", "url,licence,license\na.mp4,MIT,\n", 1, "both 'licence' and 'license'"),
+        ("l.jsonl", '{"url": "a.mp4", "licence": "MIT", "license": "X"}', 1, "both 'licence' and 'license'"),
         ("l.jsonl", '{"url": "a.mp4"}\n{"url": ', 2, "not JSON"),
         ("l.jsonl", '["a.mp4"]', 1, "not a JSON object"),
         ("l.jsonl", '{"url": 7}', 1, "url is 7, not text"),
@@ -76,6 +92,9 @@ def test_bad_rows_name_file_and_row(tmp_path: Path, name: str, text: str, row: i
         ("l.txt", b"# nothing\n", "no source"),
         ("l.csv", b"url,licence\n", "no source"),
         ("l.csv", b"", "no source"),
+        ("l.csv", b"# nothing\n", "no source"),
+        ("l.json", b'["a.mp4", "b.mp4"]\n', r"Write JSON lines: a \.jsonl file"),
+        ("l.JSON", b'[\n  {"url": "a.mp4"}\n]\n', r"Write JSON lines: a \.jsonl file"),
     ],
 )
 def test_lists_that_are_none(tmp_path: Path, name: str, text: bytes, message: str) -> None:
@@ -86,3 +105,13 @@ def test_lists_that_are_none(tmp_path: Path, name: str, text: bytes, message: st
 def test_a_list_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         read_list(tmp_path / "none.txt")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("name", ["l.txt", "l.csv", "l.jsonl"])
+def test_a_list_that_is_no_regular_file(tmp_path: Path, make: Callable[[Path], None], name: str) -> None:
+    make(tmp_path / name)
+    with pytest.raises(UsageError, match="not a regular file") as caught:
+        read_list(tmp_path / name)
+    assert caught.value.where == str(tmp_path / name)
