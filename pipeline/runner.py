@@ -134,10 +134,6 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    if not address:
-        # Ray's servers listen on all interfaces unless it takes this machine for one that cannot join a
-        # cluster; an address of 127.0.0.1 given to ray.init is replaced by the outward one.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
     if ray.is_initialized():
@@ -151,6 +147,7 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
     if address:
         _join(address, options)
     else:
+        _stay_on_loopback()
         ray.init(
             num_cpus=workers or os.cpu_count(),
             include_dashboard=False,
@@ -161,6 +158,25 @@ def ray_session(*, address: str | None = None, workers: int | None = None) -> It
         yield
     finally:
         ray.shutdown()
+
+
+def _stay_on_loopback() -> None:
+    """Keep Ray's servers on 127.0.0.1.
+
+    They listen on all interfaces unless Ray takes this machine for one that cannot join a cluster; an address
+    of 127.0.0.1 given to ray.init is replaced by the outward one. Ray reads the variable when it is imported,
+    which somebody else may have done before.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    from ray._private import ray_constants, services
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    address: str = services.get_node_ip_address()  # type: ignore[no-untyped-call]
+    if not address.startswith("127."):
+        raise EnvironmentFault(
+            "this version of Ray would listen beyond this machine",
+            remedy="Install the Ray version of constraints.txt, or start a cluster yourself and name its --address.",
+        )
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
