@@ -204,10 +204,11 @@ def runs(flags_T: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def curves(probability_T: Array) -> list[str]:
     """Return the probability as polylines, x 0..100, y 1..0 downwards, broken where the scorer abstains."""
-    bins = np.array_split(probability_T, min(CURVE_POINTS, len(probability_T)))
-    known = [b[~np.isnan(b)] for b in bins]
+    frames = len(probability_T)
+    edges = np.linspace(0, frames, min(CURVE_POINTS, frames) + 1).round().astype(int)
+    known = [b[~np.isnan(b)] for b in np.split(probability_T, edges[1:-1])]
     value_B = np.array([b.mean() if len(b) else np.nan for b in known])
-    x_B = (np.arange(len(bins)) + 0.5) * 100 / len(bins)
+    x_B = (edges[:-1] + edges[1:]) * 50 / frames
     return [_polyline(x_B[a:b], value_B[a:b]) for a, b in runs(~np.isnan(value_B))]
 
 

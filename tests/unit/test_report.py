@@ -251,6 +251,16 @@ def test_curves_break_where_the_scorer_abstains() -> None:
     assert len(long.split()) == 300
 
 
+@pytest.mark.parametrize("frames", [40, 299, 301, 328, 450, 601, 5000])
+def test_curves_and_turns_share_one_clock(frames: int) -> None:
+    probability_T = np.zeros(frames, np.float32)
+    probability_T[frames // 2 :] = 1
+    (curve,) = curves(probability_T)
+    points = [tuple(map(float, point.split(","))) for point in curve.split()]
+    rise = next(x for x, y in points if y < 0.5)
+    assert rise == pytest.approx(50, abs=100 / min(frames, 300))
+
+
 def test_runs_are_half_open() -> None:
     assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
     assert runs(np.zeros(3, bool)) == []
