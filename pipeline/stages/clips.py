@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from mitds.annotators.contracts import Frame
 from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import clip_arrays_to_npz, to_json, unpack_arrays
 from mitds.manifests.records import ClipArrays
-from mitds.media import Sound, grid_frames, read_sound, write_video, write_wav16k
-from mitds.pipeline.stages.items import ClipItem, check_encoding, wave_of
+from mitds.media import Sound, grid_frames, write_video, write_wav16k
+from mitds.pipeline.stages.items import ClipItem, check_encoding, read_padded, wave_of
 from mitds.pipeline.work import Work, extracted
 from mitds.store import write_bytes
 from mitds.time import CLIP_FPS, Grid
@@ -75,10 +75,11 @@ class ClipsStage:
         """Cut the clip's sound, at its own rate, on the clip's clock; the FLAC's own clock starts at 0."""
         if item.sound is None:
             return None
-        sound = read_sound(self._work.path("sound", item.clip.source_id[:16], ".flac"))
-        offset = item.clip.start - item.sound.start
-        part = sound.part(offset, offset + item.clip.frames / CLIP_FPS) if sound else None
-        return replace(part, start=Fraction(0)) if part else None
+        path = self._work.path("sound", item.clip.source_id[:16], ".flac")
+        rate = item.sound.rate
+        first = round((item.clip.start - item.sound.start) * rate)
+        wave_CS = read_padded(path, first, round(item.clip.frames / CLIP_FPS * rate))
+        return Sound(wave_CS, rate, Fraction(0))
 
     def _arrays(self, item: ClipItem) -> ClipArrays:
         people = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,20 @@ def wave_of(work: Work, source_key: str, sound: SourceSound | None, grid: Grid) 
         return None
     first = round((grid.start - sound.start) * AUDIO_HZ)
     count = round(grid.count / grid.fps * AUDIO_HZ)
-    wave_S = np.zeros(count, np.float32)
-    with soundfile.SoundFile(work.path("sound", source_key, ".wav")) as file:
+    wave_S: Array = read_padded(work.path("sound", source_key, ".wav"), first, count)[0]
+    return wave_S
+
+
+def read_padded(path: Path, first: int, count: int) -> Array:
+    """Return wave_CS: `count` samples of a sound file from sample `first`, zero where the file has none.
+
+    Only these are read, so that a clip late in a long source costs no more than an early one.
+    """
+    with soundfile.SoundFile(path) as file:
+        wave_CS = np.zeros((file.channels, count), np.float32)
         low, high = max(first, 0), min(first + count, file.frames)
         if low < high:
             file.seek(low)
-            wave_S[low - first : high - first] = file.read(high - low, dtype="float32")
-    return wave_S
+            part_SC = file.read(high - low, dtype="float32", always_2d=True)
+            wave_CS[:, low - first : high - first] = part_SC.T
+    return wave_CS
