@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.webserver import Site, serving
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MITDS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server on loopback that answers as the test tells it to."""
+    with serving() as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -16,16 +15,10 @@ from mitds.manifests.records import Rights
 from mitds.pipeline.sources import Entry, FetchConfig, Fetched, fetch
 from mitds.pipeline.sources.http import retry_after_s
 from mitds.pipeline.sources.words import MAX_CHARS, clean, file_name
-from tests.webserver import Answer, Site, serving
+from tests.webserver import Answer, Site
 
 VIDEO = {"Content-Type": "video/mp4"}
 QUICK = FetchConfig(backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=1)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)

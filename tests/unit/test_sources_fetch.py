@@ -6,7 +6,6 @@ import hashlib
 import os
 import time
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,18 +18,12 @@ from mitds.manifests.records import Rights
 from mitds.pipeline.sources import Entry, FetchConfig, Fetched, fetch
 from mitds.pipeline.sources.http import opt_outs, pause_s, retry_after_s
 from mitds.weights import catalog
-from tests.webserver import Answer, Site, serving
+from tests.webserver import Answer, Site
 
 DATA = bytes(range(256)) * 20
 SHA = hashlib.sha256(DATA).hexdigest()
 VIDEO = {"Content-Type": "video/mp4"}
 QUICK = FetchConfig(backoff_s=0.01, host_interval_s=0.0, read_s=5.0)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)

