@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mitds.time import CLIP_FPS
+
 Array = NDArray[np.float32]
 Status = Literal["kept", "filtered", "failed"]
 
@@ -299,6 +301,11 @@ class Clip:
     models: dict[str, str]
     digests: dict[str, str]
     schema: str = "mitds.clip/1"
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip."""
+        return self.frames / float(CLIP_FPS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,6 @@ class _Progress:
     people: PeopleResult | None = None
     to_write: set[str] = field(default_factory=set)
     files: dict[str, dict[str, Path]] = field(default_factory=dict)
-    done: bool = False
 
 
 class _Run:
@@ -181,8 +180,6 @@ class _Run:
 
     def __init__(self, sources: Sequence[SourceItem], out: Path, work: Work, config: AnnotateConfig) -> None:
         self._sources = {item.key: _Progress(item) for item in sources}
-        self._shot_source = {s.shot.key: item.key for item in sources for s in item.shots}
-        self._clip_source: dict[str, str] = {}
         self._shots = {s.shot.key: s for item in sources for s in item.shots}
         self._clip_items: dict[str, ClipItem] = {}
         self._config, self._out = config, out
@@ -214,7 +211,7 @@ class _Run:
         return list(self._after[job.stage](job.item, outcome))
 
     def _after_faces(self, key: str, outcome: Outcome) -> Iterable[Job]:
-        progress = self._sources[self._shot_source[key]]
+        progress = self._sources[self._shots[key].shot.source_id[:16]]
         if not outcome.ok:
             yield from self._shot_ended(progress, key, "faces", outcome)
             return
@@ -238,7 +235,7 @@ class _Run:
         return Job(stage="speaking", item=key, payload=(shot, progress.item.sound), media_s=_seconds(shot))
 
     def _after_speaking(self, key: str, outcome: Outcome) -> Iterable[Job]:
-        return self._shot_ended(self._sources[self._shot_source[key]], key, "speaking", outcome)
+        return self._shot_ended(self._sources[self._shots[key].shot.source_id[:16]], key, "speaking", outcome)
 
     def _shot_ended(self, progress: _Progress, key: str, stage: str, outcome: Outcome) -> Iterable[Job]:
         """Record a shot's end; the last one lets the source's people be brought together."""
@@ -266,12 +263,12 @@ class _Run:
         progress.people = outcome.value
         self._inputs["clip"] += len(outcome.value.clips)
         for item in outcome.value.clips:
-            self._clip_source[item.clip.key], self._clip_items[item.clip.key] = key, item
+            self._clip_items[item.clip.key] = item
             if item.clip.status == "filtered":
                 self._filtered(item.clip)
             if item.clip.status == "kept" or self._config.keep_all:
                 progress.to_write.add(item.clip.key)
-                yield Job(stage="poses", item=item.clip.key, payload=item, media_s=item.clip.frames / 25)
+                yield Job(stage="poses", item=item.clip.key, payload=item, media_s=item.clip.seconds)
         self._close_if_done(progress)
 
     def _filtered(self, clip: Clip) -> None:
@@ -282,14 +279,14 @@ class _Run:
             status="filtered",
             reason=clip.reasons[0],
             detail="; ".join(REASONS[r] for r in clip.reasons),
-            seconds=clip.frames / 25,
+            seconds=clip.seconds,
         )
         self._ledger.append(end)
 
     def _after_poses(self, key: str, outcome: Outcome) -> Iterable[Job]:
         if outcome.ok:
             item = self._clip_items[key]
-            yield Job(stage="clips", item=key, payload=item, media_s=item.clip.frames / 25)
+            yield Job(stage="clips", item=key, payload=item, media_s=item.clip.seconds)
         else:
             self._clip_ended(key, "poses", outcome)
 
@@ -298,23 +295,22 @@ class _Run:
         return ()
 
     def _clip_ended(self, key: str, stage: str, outcome: Outcome) -> None:
-        progress = self._sources[self._clip_source[key]]
         clip = self._clip_items[key].clip
+        progress = self._sources[clip.source_id[:16]]
         progress.to_write.discard(key)
         if outcome.ok:
             progress.files[key] = outcome.value
         if clip.status == "kept" or not outcome.ok:
-            self._end("clip", key, stage, outcome, clip.frames / 25)
+            self._end("clip", key, stage, outcome, clip.seconds)
         self._close_if_done(progress)
 
     def _close_if_done(self, progress: _Progress) -> None:
-        if progress.people is not None and not progress.to_write and not progress.done:
-            progress.done = True
+        if progress.people is not None and not progress.to_write:
             self._end("source", progress.item.key, "annotate", Outcome(), None)
 
     def _source_failed(self, progress: _Progress, stage: str, outcome: Outcome) -> None:
         """End a source, and its shots that have no end yet, with the source's reason."""
-        progress.failed = progress.done = True
+        progress.failed = True
         self._end("source", progress.item.key, stage, outcome, None)
         for key in sorted(progress.to_score):
             self._end("shot", key, stage, outcome, _seconds(self._shots[key]))

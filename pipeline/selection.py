@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mitds.config import require
 from mitds.manifests.records import Array, FaceTrack, Status
+from mitds.runs import bridge, runs_of
 from mitds.time import CLIP_FPS
 
 FPS = float(CLIP_FPS)
@@ -127,11 +128,9 @@ def _seen(tracks: Sequence[FaceTrack], frames: int) -> NDArray[np.bool_]:
 
 def _close_gaps(seen: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
     """Bridge absences of at most `longest` frames between two appearances."""
-    closed = seen.copy()
-    frames = np.flatnonzero(seen)
-    for before, after in pairwise(frames):
-        if 1 < after - before <= longest + 1:
-            closed[before:after] = True
+    closed = np.zeros_like(seen)
+    for first, end in bridge(runs_of(seen), longest):
+        closed[first:end] = True
     return closed
 
 

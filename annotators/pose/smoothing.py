@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy.signal import savgol_filter
 
 from mitds.manifests.records import Array
+from mitds.runs import runs_of
 
 
 def smoothed(pose_NTK3: Array, window: int) -> Array:
@@ -24,15 +23,10 @@ def smoothed(pose_NTK3: Array, window: int) -> Array:
     if window < 3:
         return result
     for n, k in np.ndindex(pose_NTK3.shape[0], pose_NTK3.shape[2]):
-        for run in _runs(np.isfinite(pose_NTK3[n, :, k, 0])):
-            if run.stop - run.start >= window:
+        for first, end in runs_of(np.isfinite(pose_NTK3[n, :, k, 0])):
+            if end - first >= window:
+                run = slice(first, end)
                 raw_T2 = pose_NTK3[n, run, k, :2]
                 smooth_T2 = savgol_filter(raw_T2, window, 2, axis=0)
                 result[n, run, k, :2] = np.clip(smooth_T2, raw_T2.min(axis=0), raw_T2.max(axis=0))
     return result
-
-
-def _runs(present_T: np.ndarray) -> Iterator[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], present_T, [False]]).astype(int)))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        yield slice(int(start), int(stop))

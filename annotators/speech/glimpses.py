@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from mitds.annotators.speech.segmentation import HOP_S, STEP_S, Segmentation
 from mitds.manifests.records import Array
-
-Run = tuple[int, int]
-"""Steps [first, end)."""
+from mitds.runs import Run, bridge, runs_of
 
 PER_GLIMPSE = 4
 """A new glimpse starts every quarter of a glimpse."""
@@ -69,23 +67,6 @@ class Glimpses:
             run_G=self.run_G[keep_G],
             embedding_GD=self.embedding_GD[keep_G],
         )
-
-
-def runs_of(mask_F: NDArray[np.bool_]) -> list[Run]:
-    """Return the runs of True."""
-    edge = np.flatnonzero(np.diff(np.concatenate([[False], mask_F, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edge[::2], edge[1::2], strict=True)]
-
-
-def bridge(runs: list[Run], pause: int) -> list[Run]:
-    """Join runs with at most `pause` steps between them."""
-    joined: list[Run] = []
-    for first, end in runs:
-        if joined and first - joined[-1][1] <= pause:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((first, end))
-    return joined
 
 
 def lone_runs(segmentation: Segmentation, *, shortest: int, pause: int) -> list[Run]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.annotators.speech.glimpses import Glimpses, Pieces, Run, bridge, runs_of
+from mitds.annotators.speech.glimpses import Glimpses, Pieces
 from mitds.annotators.speech.segmentation import HOP_S, Segmentation
 from mitds.manifests.records import Array
+from mitds.runs import Run, bridge, runs_of
 
 Labels = NDArray[np.int64]
 

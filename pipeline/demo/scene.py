@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from mitds.annotators.contracts import FaceDetector, Frame
 from mitds.manifests.records import Array
 from mitds.media import Sound, grid_frames, read_sound, write_video
+from mitds.runs import bridge, runs_of
 from mitds.time import CLIP_FPS, Grid
 
 PANEL_HW = (540, 480)
@@ -140,8 +140,6 @@ def _speech(voice_S: Array, grid: Grid) -> NDArray[np.bool_]:
     power_T = (voice_S[: grid.count * per_frame].reshape(grid.count, per_frame) ** 2).mean(axis=1)
     loud_T = 10 * np.log10(power_T + 1e-10)
     speech_T = loud_T > np.quantile(loud_T, 0.9) - LOUD_DB
-    frames = np.flatnonzero(speech_T)
-    for before, after in pairwise(frames):
-        if after - before <= PAUSE_S * CLIP_FPS:
-            speech_T[before:after] = True
+    for first, end in bridge(runs_of(speech_T), PAUSE_S * float(CLIP_FPS) - 1):
+        speech_T[first:end] = True
     return np.asarray(speech_T, bool)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mitds.annotators.pose.skeleton import draw_pose
 from mitds.manifests.dataset import LoadedClip
 from mitds.manifests.records import Array, Clip, ClipArrays, Person, SpeechTurn
+from mitds.runs import runs_of
 
 FRAME_WIDTH = 480
 JPEG_QUALITY = 82
@@ -121,7 +122,7 @@ def clip_view(loaded: LoadedClip, shard: str, *, anonymous: bool = False) -> Cli
         anonymous: Draw boxes and skeletons on a blank ground instead of the picture.
     """
     clip, arrays = loaded.clip, loaded.arrays
-    seconds = clip.frames / 25
+    seconds = clip.seconds
     return ClipView(
         clip=clip,
         shard=shard,
@@ -173,12 +174,12 @@ def jpeg_uri(picture_HWC: Frame) -> str:
 
 
 def _person(clip: Clip, arrays: ClipArrays, n: int) -> PersonView:
-    person, seconds = clip.persons[n], clip.frames / 25
+    person, seconds = clip.persons[n], clip.seconds
     return PersonView(
         person=person,
         turns=[_bar(t.start_s, t.end_s, seconds) for t in person.turns],
         curves=curves(arrays.speaking_NT[n]),
-        absences=[_bar(a / 25, b / 25, seconds) for a, b in runs(~arrays.visible_NT[n])],
+        absences=[_bar(a / 25, b / 25, seconds) for a, b in runs_of(~arrays.visible_NT[n])],
         speaking_s=sum(t.end_s - t.start_s for t in person.turns),
     )
 
@@ -196,12 +197,6 @@ def _bar(start_s: float, end_s: float, seconds: float) -> Bar:
     return Bar(100 * start_s / seconds, 100 * (end_s - start_s) / seconds, f"{start_s:.2f} to {end_s:.2f} s")
 
 
-def runs(flags_T: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return [first, end) of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags_T, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
 def curves(probability_T: Array) -> list[str]:
     """Return the probability as polylines, x 0..100, y 1..0 downwards, broken where the scorer abstains."""
     frames = len(probability_T)
@@ -209,7 +204,7 @@ def curves(probability_T: Array) -> list[str]:
     known = [b[~np.isnan(b)] for b in np.split(probability_T, edges[1:-1])]
     value_B = np.array([b.mean() if len(b) else np.nan for b in known])
     x_B = (edges[:-1] + edges[1:]) * 50 / frames
-    return [_polyline(x_B[a:b], value_B[a:b]) for a, b in runs(~np.isnan(value_B))]
+    return [_polyline(x_B[a:b], value_B[a:b]) for a, b in runs_of(~np.isnan(value_B))]
 
 
 def _polyline(x: Sequence[float] | NDArray[np.float64], p: Sequence[float] | NDArray[np.float64]) -> str:

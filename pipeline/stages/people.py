@@ -31,6 +31,7 @@ from mitds.manifests.source_labels import SourceLabels, TrackLabels, to_sample
 from mitds.pipeline.selection import Candidate, ClipRules, candidates
 from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
 from mitds.pipeline.work import Work
+from mitds.runs import bridge, runs_of
 from mitds.store import write_bytes
 from mitds.time import CLIP_FPS
 
@@ -219,13 +220,7 @@ class PeopleStage:
 
 def turns_of(speaking_T: Array, config: TurnConfig) -> tuple[Turn, ...]:
     """Turn a speaking probability into turns on the same clock, seconds; NaN counts as not speaking."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking_T > config.threshold, [0]]).astype(int)))
-    runs: list[list[int]] = []
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if runs and start - runs[-1][1] <= config.max_pause_s * FPS:
-            runs[-1][1] = end
-        else:
-            runs.append([start, end])
+    runs = bridge(runs_of(speaking_T > config.threshold), config.max_pause_s * FPS)
     return tuple(Turn(start_s=s / FPS, end_s=e / FPS) for s, e in runs if e - s >= config.min_turn_s * FPS)
 
 

@@ -19,8 +19,9 @@ from mitds.manifests.ledger import End, Ledger
 from mitds.pipeline.report import ReportConfig, write_report
 from mitds.pipeline.report.gather import clock
 from mitds.pipeline.report.reasons import explain
-from mitds.pipeline.report.views import BLANK, curves, runs
+from mitds.pipeline.report.views import BLANK, curves
 from mitds.pipeline.selection import REASONS
+from mitds.runs import runs_of
 from mitds.store import write_json
 from tests import factories
 
@@ -262,8 +263,8 @@ def test_curves_and_turns_share_one_clock(frames: int) -> None:
 
 
 def test_runs_are_half_open() -> None:
-    assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
-    assert runs(np.zeros(3, bool)) == []
+    assert runs_of(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
+    assert runs_of(np.zeros(3, bool)) == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from mitds.annotators.speech.clustering import absorb, agglomerate, centroids, cluster, relabel
 from mitds.annotators.speech.diarizer import SegmentationEcapa, SegmentationEcapaConfig
 from mitds.annotators.speech.ecapa import EcapaTdnn, FilterBank
-from mitds.annotators.speech.glimpses import Pieces, bridge, lay, lone_runs, look, orphan_runs, runs_of
+from mitds.annotators.speech.glimpses import Pieces, lay, lone_runs, look, orphan_runs
 from mitds.annotators.speech.reconstruction import (
     NOBODY,
     activity,
@@ -40,6 +40,7 @@ from mitds.annotators.speech.segmentation import (
     window_starts,
 )
 from mitds.manifests.records import Array
+from mitds.runs import bridge, runs_of
 
 LEVELS = {"A": 0.1, "B": 0.2, "C": 0.3}
 """Synthetic voices are constant sounds; people who talk at once add up."""
