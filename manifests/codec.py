@@ -83,6 +83,8 @@ def _decode(value: Any, hint: Any, where: str) -> Any:
 
 
 def _decode_plain(value: Any, hint: Any, where: str) -> Any:
+    if hint is Any:
+        return value
     if hint is Fraction and isinstance(value, str):
         try:
             return Fraction(value)
