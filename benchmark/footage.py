@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,16 @@ Frames = NDArray[np.uint8]
 
 MAX_BYTES = 8 << 30
 """Largest decoded video that is held in memory."""
+_CONTAINERS = (
+    ("mov", 4, b"ftyp"),
+    ("mov", 4, b"moov"),
+    ("mov", 4, b"mdat"),
+    ("mov", 4, b"wide"),
+    ("matroska", 0, b"\x1aE\xdf\xa3"),
+    ("avi", 0, b"RIFF"),
+)
+"""Demuxer, and where which bytes tell it."""
+_ASKED = "Generate every frame of the item, at its size, at 25 fps."
 _CLOCK = Fraction(1, 500)
 """Largest distance of a frame from its place on the grid, s: containers round times to milliseconds."""
 
@@ -109,7 +120,7 @@ def read_footage(source: Path | bytes, wanted: Shape | None = None) -> Footage:
         raise WrongShape(
             f"{_words(footage.shape)} where {_words(wanted)} were asked for",
             where=where,
-            remedy="Generate every frame of the item, at its size, at 25 fps.",
+            remedy=_ASKED,
         )
     return footage
 
@@ -133,6 +144,27 @@ def _check_clock(times: list[Fraction], where: str) -> None:
         )
 
 
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[Any]:
+    """Open a video by what its first bytes are: no playlist, and nothing that makes the decoder open other files."""
+    import av
+
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        demuxer = next(
+            (name for name, place, magic in _CONTAINERS if _at(file, place, len(magic)) == magic), None
+        )
+        if demuxer is None:
+            raise NotVideo("it is no mp4, mov, mkv, webm or avi file", remedy="Encode it as H.264 in mp4.")
+        file.seek(0)
+        with av.open(file, "r", format=demuxer, options={"protocol_whitelist": "none"}) as container:
+            yield container
+
+
+def _at(file: IO[bytes], place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
 def _decode(source: Path | bytes, limit: int) -> tuple[list[Fraction], list[Frames]]:
     import av
 
@@ -142,21 +174,19 @@ def _decode(source: Path | bytes, limit: int) -> tuple[list[Fraction], list[Fram
     frames: list[Frames] = []
     held = 0
     try:
-        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source), "r") as container:
+        with _opened(source) as container:
             if not container.streams.video:
                 raise NotVideo("there is no picture track", remedy="Give an mp4 with pictures.")
             stream = container.streams.video[0]
             stream.thread_type, stream.thread_count = "NONE", 1
             convert: Callable[[Any], Frames] | None = None
             for frame in container.decode(stream):
+                held += 3 * frame.width * frame.height
+                if held > limit:
+                    raise WrongShape("more or larger pictures than expected", remedy=_ASKED)
                 convert = convert or ToRgb(Geometry.of(frame, stream))
                 frames.append(convert(frame))
                 times.append(Fraction(frame.pts or 0) * (frame.time_base or Fraction(1, 90_000)))
-                held += frames[-1].nbytes
-                if held > limit:
-                    raise WrongShape(
-                        "more or larger pictures than expected", remedy="Generate what the item asks for."
-                    )
     except (av.error.FFmpegError, ValueError) as error:
         raise Undecodable(f"decoding breaks: {error}", remedy="Encode it anew, as H.264 in mp4.") from error
     return times, frames

@@ -38,7 +38,7 @@ def charge(row: Row, card: Card, anchor: Anchor) -> Row:
     """Fill in what a measurement costs or earns."""
     if row.status == "undefined":
         return row
-    penalty = anchor.penalty[place(row.item, row.person)]
+    penalty = anchor.penalty.get(place(row.item, row.person), anchor.floor)
     if row.status in _FAILED or row.value is None:
         return replace(row, charged=penalty)
     bad = worse(card, row.value, penalty, anchor.real)
@@ -108,7 +108,8 @@ def axis_scores(
 
 def aggregate_draws(scores: Mapping[str, Floats], clusters: Sequence[str]) -> Floats:
     """Return the bootstrap draws of the lowest axis."""
-    return np.min([score_draws(scores_I, clusters) for scores_I in scores.values()], axis=0)
+    lowest_B: Floats = np.min([score_draws(scores_I, clusters) for scores_I in scores.values()], axis=0)
+    return lowest_B
 
 
 def aggregate(scores: Mapping[str, Floats], clusters: Sequence[str]) -> Estimate | None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds.config import plain
+from mitds import cli_benchmark
+from mitds.cli_parts import (
+    Address,
+    Json,
+    Out,
+    Quiet,
+    Settings,
+    Shards,
+    Workers,
+    emit,
+    print_rows,
+    stdout_for_json,
+)
 from mitds.errors import MitdsError, UsageError
 
 if TYPE_CHECKING:
@@ -26,31 +36,7 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(no_args_is_help=True, help="The networks' weights: list, fetch, check.")
 app.add_typer(weights_app, name="weights")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary as the only line of stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: all.")]
-Address = Annotated[str | None, typer.Option(help="Run on the Ray cluster at this address.")]
-Shards = Annotated[list[str], typer.Option(help="Shard paths, globs or brace patterns; may be repeated.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if missing.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting, section.name=value; may be repeated.")
-]
-
-
-@contextlib.contextmanager
-def _stdout_for_json() -> Iterator[None]:
-    """Send everything that libraries print to stderr, and say so when interrupted: stdout is for results alone."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    except KeyboardInterrupt:
-        typer.secho("interrupted; what was there before is unchanged", fg="yellow", err=True)
-        raise typer.Exit(130) from None
-
-
-def _emit(summary: dict[str, Any]) -> None:
-    typer.echo(json.dumps(plain(summary), ensure_ascii=False))
+cli_benchmark.register(app)
 
 
 def _progress(stages: Sequence[str], quiet: bool) -> Any:
@@ -84,10 +70,10 @@ def ingest(
 
     chosen = [f"split.detector={shots}"] if shots else []
     config = override(step.IngestConfig(), [*chosen, *(settings or [])])
-    with _stdout_for_json(), _progress(step.STAGES, quiet) as progress:
+    with stdout_for_json(), _progress(step.STAGES, quiet) as progress:
         result = step.ingest(urls, out, config, address=address, workers=workers, progress=progress)
     if json_:
-        _emit({"out": str(out), "shots": result.shots, "funnel": result.funnel, "failed": result.failed})
+        emit({"out": str(out), "shots": result.shots, "funnel": result.funnel, "failed": result.failed})
     else:
         _print_funnel(result.funnel, "Sources")
         _list_failures([(s.url, s.detail) for s in result.sources if s.status == "failed"])
@@ -135,12 +121,12 @@ def annotate(
     resolved = annotate_config(
         profile, backends=chosen, file=config, settings=settings or [], keep_all=keep_all
     )
-    with _stdout_for_json(), _progress(step.STAGES, quiet) as progress:
+    with stdout_for_json(), _progress(step.STAGES, quiet) as progress:
         result = step.annotate(shards, out, resolved, address=address, workers=workers, progress=progress)
         report = write_report(out)
     if json_:
         kept = sum(clip.status == "kept" for clip, _ in result.clips)
-        _emit(
+        emit(
             {
                 "out": str(out),
                 "clips": kept,
@@ -176,12 +162,12 @@ def export(
     """Write labels in the formats of the field: RTTM, AVA-ActiveSpeaker, cut lists, COCO-WholeBody."""
     from mitds.pipeline.export import export as step
 
-    with _stdout_for_json():
+    with stdout_for_json():
         done = [step(shards, name, out, timeline) for name in format_]
     written = [path for exported in done for path in exported.paths]
     renamed = {key: name for exported in done for key, name in exported.renamed.items()}
     if json_:
-        _emit({"out": str(out), "files": [str(p) for p in written], "renamed": renamed})
+        emit({"out": str(out), "files": [str(p) for p in written], "renamed": renamed})
     else:
         for path in written:
             typer.echo(path)
@@ -200,9 +186,9 @@ def report(
 
     if not (folder / "run.json").is_file():
         raise UsageError("not a folder that mitds wrote", where=str(folder), remedy="Name annotate's --out.")
-    with _stdout_for_json():
+    with stdout_for_json():
         path = write_report(folder, ReportConfig(anonymous=anonymous))
-    _emit({"report": str(path)}) if json_ else typer.echo(path)
+    emit({"report": str(path)}) if json_ else typer.echo(path)
 
 
 @app.command()
@@ -216,10 +202,10 @@ def demo(
     """Run the main job on real talking video from the package index, and show what it found."""
     from mitds.pipeline.demo import run_demo
 
-    with _stdout_for_json():
+    with stdout_for_json():
         result = run_demo(out, profile=profile, workers=workers, quiet=quiet)
     if json_:
-        _emit(result.summary)
+        emit(result.summary)
     else:
         result.show()
     raise typer.Exit(1 if result.failed else 0)
@@ -270,13 +256,9 @@ def _show_states(states: Sequence[State], json_: bool) -> None:
 
 def _show_rows(rows: Sequence[dict[str, str]], columns: Sequence[str], json_: bool) -> None:
     if json_:
-        _emit({"weights": rows})
+        emit({"weights": rows})
         return
-    from rich.console import Console
-
-    from mitds.pipeline.tables import rows_table
-
-    Console().print(rows_table(rows, columns))
+    print_rows(rows, columns)
 
 
 @app.command()
@@ -284,10 +266,10 @@ def doctor(json_: Json = False) -> None:
     """Say what can and cannot run on this machine, and why."""
     from mitds.pipeline.doctor import examine
 
-    with _stdout_for_json():
+    with stdout_for_json():
         checks = examine()
     if json_:
-        _emit({"checks": checks})
+        emit({"checks": checks})
     else:
         from rich.console import Console
 
