@@ -96,7 +96,7 @@ class Results:
         outputs: How many outputs ended how: {"ok": 10, "missing": 1}.
         metrics: By metric id.
         axes: Score of each ability, 0..1.
-        aggregate: Harmonic mean of the axes; None where an axis is missing.
+        aggregate: Score of the weakest axis; None where an axis is missing.
         floor_band: Largest aggregate that a system at chance on one axis may reach by luck.
         subsets: By subset, then metric id.
         unavailable: Metric id to what to do about it.

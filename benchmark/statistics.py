@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,18 @@ def cluster_weights(clusters: Sequence[str], draws: int = DRAWS) -> Floats:
         clusters: The cluster of each item: items of one cluster are drawn together.
         draws: B.
     """
+    return _weights(tuple(clusters), draws)
+
+
+@lru_cache(maxsize=32)
+def _weights(clusters: tuple[str, ...], draws: int) -> Floats:
     names = sorted(set(clusters))
     number = {name: n for n, name in enumerate(names)}
     generator = np.random.Generator(np.random.PCG64(_SEED))
     drawn_BC = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return drawn_BC[:, [number[c] for c in clusters]].astype(np.float64)
+    weights_BI: Floats = drawn_BC[:, [number[c] for c in clusters]].astype(np.float64)
+    weights_BI.setflags(write=False)
+    return weights_BI
 
 
 def weighted_means(values_I: Floats, weights_BI: Floats) -> Floats:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from mitds.annotators.asd.lip_motion import SMOOTH, LipMotion, Sound
@@ -32,6 +33,11 @@ MAX_GAP = 12
 """Longest run of frames without a face that is bridged, half a second, as the face tracker bridges it."""
 
 
+LEGIBLE_PX = 48.0
+"""Side of a face below which its lips tell nothing: of thirteen mouths that were made to talk, those on faces of 26 and
+40 px went unseen (.00 and .01), the eleven from 51 px on scored .40 to .87 (LR-ASD: 0, then .77 and more)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speaking:
     """What a scorer says of each person and frame; NaN where the face was not found or its lips not seen.
@@ -54,6 +60,31 @@ def lips(arrays: ClipArrays, footage: Footage) -> Signal:
     seen = faces(arrays, footage)
     judge = judge_id("lips", 1, "pose.face_mesh")
     return judged(footage, judge, content(seen.face_xyxy_NT4), lambda: _lips(footage, seen))["lips_NT2"]
+
+
+def legible_N(arrays: ClipArrays) -> NDArray[np.bool_]:
+    """Return whose lips can be read in the real footage: mean side of the face at least `LEGIBLE_PX`."""
+    width_NT = arrays.face_xyxy_NT4[..., 2] - arrays.face_xyxy_NT4[..., 0]
+    height_NT = arrays.face_xyxy_NT4[..., 3] - arrays.face_xyxy_NT4[..., 1]
+    side_NT = np.sqrt(np.maximum(width_NT * height_NT, 0).astype(np.float64))
+    there_NT = np.isfinite(side_NT)
+    total_N = np.where(there_NT, side_NT, 0).sum(axis=1)
+    legible_N: NDArray[np.bool_] = total_N >= LEGIBLE_PX * np.maximum(there_NT.sum(axis=1), 1)
+    return legible_N
+
+
+def judgeable_NT(scene: Scene, real_NT: Array, scorer: Scorer) -> NDArray[np.bool_]:
+    """Return on which frames a person can be judged at all: the real footage alone decides.
+
+    Args:
+        scene: The item.
+        real_NT: What the scorer says of the real footage; NaN where it abstains.
+        scorer: Lip motion needs faces that are large enough.
+    """
+    asked_NT: NDArray[np.bool_] = np.isfinite(real_NT)
+    if scene.arrays is None or scorer != "lip-motion":
+        return asked_NT
+    return asked_NT & legible_N(scene.arrays)[:, None]
 
 
 def audible(scene: Scene) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.speaking import Scorer, audible, speaking
+from mitds.benchmark.judges.speaking import Scorer, audible, judgeable_NT, speaking
 from mitds.benchmark.metrics.talk import binding_matrix, listed, solo_NT, undefined, verdict
 
 
@@ -19,7 +19,7 @@ class BindingLipMotion:
         id="binding.lip-motion@1",
         title="Binding (lips)",
         says="Mean speaking probability of the voice's own face while it is heard alone, less that of the "
-        "other face which seems to speak most, averaged over voices; by lip motion.",
+        "other face which seems to speak most, averaged over voices; by lip motion, of faces from 48 px.",
         better="higher",
         needs="scene",
         bounds=(-1.0, 1.0),
@@ -41,7 +41,7 @@ class BindingLipMotion:
         if scene.clip is None or not audible(scene):
             return [undefined("no labels or no sound")]
         real_NT = speaking(scene, scene.real, self.scorer).probability_NT
-        asked_NT, alone_NT = np.isfinite(real_NT), solo_NT(scene.clip)
+        asked_NT, alone_NT = judgeable_NT(scene, real_NT, self.scorer), solo_NT(scene.clip)
         if verdict(binding_matrix(real_NT, alone_NT, asked_NT)).margin is None:
             return [undefined("no voice is heard alone for 0.6 s with two faces in view")]
         seen_NT = speaking(scene, generated, self.scorer).probability_NT

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from mitds.annotators.asd.lip_signals import fill_gaps, known_runs
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.speaking import lips
+from mitds.benchmark.judges.speaking import legible_N, lips
 from mitds.benchmark.metrics.talk import FPS, Mask, Reals, onsets, spoken_NT, undefined
 from mitds.manifests.records import ClipArrays
 
@@ -127,7 +127,11 @@ class LagOnset:
         if scene.clip is None or scene.arrays is None or not scene.clip.persons:
             return [undefined("no labels")]
         speaks_NT, real_NT = self._directed(spoken_NT(scene.clip)), self._steps(scene.arrays, scene.real)
-        asked = [self._asked(*rows) for rows in zip(speaks_NT, real_NT, strict=True)]
+        legible = legible_N(scene.arrays)
+        asked = [
+            self._asked(*rows) if legible[n] else []
+            for n, rows in enumerate(zip(speaks_NT, real_NT, strict=True))
+        ]
         step_NT = self._steps(scene.arrays, generated) if any(asked) else real_NT
         return [self._score(step_NT[n], switches, n) for n, switches in enumerate(asked)]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.speaking import Scorer, audible, speaking
+from mitds.benchmark.judges.speaking import Scorer, audible, judgeable_NT, speaking
 from mitds.benchmark.metrics.talk import SHORTEST, listening_NT, undefined, worst_if_absent
 from mitds.manifests.records import Array
 
@@ -24,7 +24,7 @@ class LeakageLipMotion:
         id="leakage.lip-motion@1",
         title="Leakage (lips)",
         says="Mean speaking probability of a person's face while somebody else speaks and the person is silent; "
-        "by lip motion.",
+        "by lip motion, of faces from 48 px.",
         better="lower",
         needs="scene",
         bounds=(0.0, 1.0),
@@ -45,7 +45,7 @@ class LeakageLipMotion:
         if scene.clip is None or not scene.clip.persons or not audible(scene):
             return [undefined("no labels or no sound")]
         real_NT = speaking(scene, scene.real, self.scorer).probability_NT
-        asked_NT = listening_NT(scene.clip) & np.isfinite(real_NT)
+        asked_NT = listening_NT(scene.clip) & judgeable_NT(scene, real_NT, self.scorer)
         seen_NT = speaking(scene, generated, self.scorer).probability_NT
         return [_leak(seen_NT[n, asked_T], n) for n, asked_T in enumerate(asked_NT)]
 

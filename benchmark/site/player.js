@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const FPS = 25;
-  const DRIFT_S = 0.06;
+  const DRIFT_S = 0.1;
   const FEW = 8;
 
   class Player {
@@ -95,22 +95,30 @@
       if (!this.playing) return;
       const now = this.clock.currentTime;
       this.show(Math.floor(now * FPS + 1e-3));
-      for (const video of this.videos.slice(1)) {
-        if (!video.seeking && !video.ended && Math.abs(video.currentTime - now) > DRIFT_S) video.currentTime = now;
-      }
+      for (const video of this.videos.slice(1)) this.follow(video, now - video.currentTime);
       requestAnimationFrame(() => this.tick());
+    }
+
+    /* Small lags are run down by the rate, which nobody notices; large ones by a jump. */
+    follow(video, lag) {
+      if (video.seeking || video.ended) return;
+      if (Math.abs(lag) > DRIFT_S) video.currentTime += lag;
+      else video.playbackRate = 1 + 2 * lag;
     }
 
     pause() {
       if (!this.playing) return;
       this.playing = false;
-      for (const video of this.videos) video.pause();
+      for (const video of this.videos) {
+        video.pause();
+        video.currentTime = (this.frame + 0.5) / FPS;
+      }
       this.label();
     }
 
     end() {
-      this.pause();
       this.show(this.last);
+      this.pause();
     }
 
     label() {

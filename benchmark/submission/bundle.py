@@ -28,7 +28,7 @@ MAX_BYTES = {
     ABOUT: 1 << 20,
     ENVIRONMENT: 1 << 20,
     VIDEOS: 64 << 20,
-    SCORES: 256 << 20,
+    SCORES: 64 << 20,
     MANIFEST: 8 << 20,
     SOURCES: 64 << 20,
 }

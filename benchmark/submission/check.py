@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from mitds.benchmark.release.build import LIST
@@ -20,6 +21,8 @@ from mitds.manifests.codec import from_json
 from mitds.manifests.items import Release
 
 SPOT_ROWS = 32
+MOST_PROBLEMS = 1000
+"""So many of each kind are listed: nobody reads more, and a flood must not fill the memory."""
 
 
 def check(
@@ -78,15 +81,16 @@ def _stated(
     bundle: Bundle, contents: Contents, release: Release, today: datetime.date, others: Sequence[Path]
 ) -> list[Problem]:
     """Return what is wrong as far as it shows without decoding."""
-    return [
-        *check_completeness(bundle, contents, release),
-        *check_rows(contents, release),
-        *check_files(bundle, contents),
-        *check_real_bytes(contents, release),
-        *check_others(bundle, contents, others),
-        *check_values(contents, release),
-        *check_rules(contents, release, today),
-    ]
+    groups = (
+        check_completeness(bundle, contents, release),
+        check_rows(contents, release),
+        check_files(bundle, contents),
+        check_real_bytes(contents, release),
+        check_others(bundle, contents, others),
+        check_values(contents, release),
+        check_rules(contents, release, today),
+    )
+    return [problem for group in groups for problem in islice(group, MOST_PROBLEMS)]
 
 
 def _today() -> datetime.date:

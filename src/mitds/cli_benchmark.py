@@ -422,17 +422,19 @@ def study_build(
     reference: Annotated[
         Path | None, typer.Option(help="Folder of real footage, shown above each pair.")
     ] = None,
-    settings: Settings = None,
+    question: Annotated[
+        list[str] | None, typer.Option(help="What raters are asked; may be repeated.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=1, help="Most items shown.")] = 30,
+    seed: Annotated[int, typer.Option(help="Of the choice of items, their order and sides.")] = 0,
     json_: Json = False,
 ) -> None:
     """Write a static page on which raters compare two systems blindly: Good, Same or Bad."""
-    from mitds.benchmark.study import StudyConfig, build_study
-    from mitds.config import override
+    from mitds.benchmark.study import build_study
 
-    config = override(StudyConfig(), settings or [])
     with stdout_for_json():
         page = build_study(
-            out, pairs=(first, second), names=(first.name, second.name), reference=reference, config=config
+            out, first, second, questions=question or (), items=items, seed=seed, reference=reference
         )
     if json_:
         emit({"page": str(page), "key": str(out / "key.json")})
@@ -448,27 +450,7 @@ def study_score(
 ) -> None:
     """Count votes: GSB = (G+S)/(B+S), with its interval."""
     from mitds.benchmark.study import score_study
-    from mitds.benchmark.words import interval_text
 
     with stdout_for_json():
         result = score_study(key, votes)
-    if json_:
-        emit({"result": result})
-        return
-    asked = {"all questions": result.overall, **result.questions}
-    rows = [
-        {
-            "question": question,
-            "good": str(p.good),
-            "same": str(p.same),
-            "bad": str(p.bad),
-            "GSB": interval_text(p.gsb),
-        }
-        for question, p in asked.items()
-    ]
-    typer.echo(
-        f"{result.systems[0]} against {result.systems[1]}: {result.raters} raters, {result.items} items"
-    )
-    print_rows(rows, ("question", "good", "same", "bad", "GSB"))
-    for rater, why in result.excluded.items():
-        typer.echo(f"left out  {rater}: {why}")
+    emit({"result": result}) if json_ else typer.echo(result.words())

@@ -276,7 +276,7 @@ def test_items_are_filtered_by_failure(browse: Probe):
 
 
 def test_a_rater_votes_saves_and_is_scored(browse: Probe, folder: Path, tmp_path: Path):
-    script = """ 
+    script = """
       for (let n = 0; n < 20 && !page.getElementById("ask").hidden; n += 1) {
         page.querySelector('fieldset[data-question="0"] [data-answer="first"]').click();
         page.querySelector('fieldset[data-question="1"] [data-answer="same"]').click();

@@ -42,7 +42,12 @@ def test_rooms_import_only_what_lies_below_them(room: str):
 
 
 def test_core_is_below_all_rooms_but_for_the_command_line_and_the_records():
-    allowed = {"cli.py": set(ROOMS), "cli_parts.py": {"pipeline"}, "cli_benchmark.py": {"benchmark"}, "__init__.py": {"manifests"}}
+    allowed = {
+        "cli.py": set(ROOMS),
+        "cli_parts.py": {"pipeline"},
+        "cli_benchmark.py": {"benchmark"},
+        "__init__.py": {"manifests"},
+    }
     wrong = {}
     for path in sorted((ROOT / "src" / "mitds").rglob("*.py")):
         extra = imported_rooms(path) - allowed.get(path.name, set())

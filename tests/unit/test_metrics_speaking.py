@@ -40,11 +40,13 @@ def footage(wave: bool = True) -> Footage:
     return Footage(np.zeros((FRAMES, 4, 4, 3), np.uint8), wave_S)
 
 
-def scene(*turns: tuple[tuple[float, float], ...], wave: bool = True, **changes: Any) -> Scene:
+def scene(
+    *turns: tuple[tuple[float, float], ...], wave: bool = True, side: float = 60, **changes: Any
+) -> Scene:
     clip = replace(talking(*turns), **changes)
     seen_NT = np.ones((len(turns), FRAMES), np.bool_)
     score_NT = seen_NT.astype(np.float32)
-    box_NT4 = np.zeros((*seen_NT.shape, 4), np.float32)
+    box_NT4 = np.broadcast_to(np.float32([0, 0, side, side]), (*seen_NT.shape, 4))
     pose_NTK3 = np.zeros((*seen_NT.shape, 133, 3), np.float32)
     arrays = ClipArrays(box_NT4, score_NT, score_NT, pose_NTK3, seen_NT)
     return Scene("item", footage(wave), clip, arrays)
@@ -53,6 +55,16 @@ def scene(*turns: tuple[tuple[float, float], ...], wave: bool = True, **changes:
 def truth(item: Scene) -> np.ndarray:
     assert item.clip is not None
     return np.stack([spoken_T(p.turns, FRAMES) for p in item.clip.persons]).astype(np.float32)
+
+
+def test_lips_of_small_faces_are_not_judged_and_lr_asd_still_is(monkeypatch: pytest.MonkeyPatch):
+    small = scene(*TURNS, side=40)
+    for metric, status in (
+        (BindingLipMotion, "undefined"),
+        (BindingLrAsd, "ok"),
+        (LeakageLipMotion, "undefined"),
+    ):
+        assert score(monkeypatch, metric(), small, truth(small))[0].status == status
 
 
 class Judge:

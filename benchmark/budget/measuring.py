@@ -1,0 +1,321 @@
+"""Measuring the budget: the same items scored again and again, each time with one step done otherwise."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from mitds.benchmark.budget.alterations import ALTERATIONS, Case
+from mitds.benchmark.budget.steps import BASE, DEFAULT_METRICS, OUTPUTS, STEPS, BudgetRow
+from mitds.benchmark.contracts import Arrays, Card, Metric, Scene, SetMetric
+from mitds.benchmark.evaluation.anchors import ANCHORS, read_anchors
+from mitds.benchmark.evaluation.engine import Chosen, EngineConfig, Progress, choose, score_outputs
+from mitds.benchmark.evaluation.scale import place
+from mitds.benchmark.footage import Footage, read_footage
+from mitds.benchmark.isolation import Limits, run_isolated
+from mitds.benchmark.registries import CONTROLS, METRICS, metric_id
+from mitds.benchmark.release import OpenRelease, open_release
+from mitds.benchmark.results import MetricResult, read_results
+from mitds.errors import UsageError
+from mitds.manifests.items import Item
+
+Values = dict[str, dict[str, float]]
+"""Metric id, then place ("ITEM", "ITEM/0", "mean" or "set"), to value."""
+
+PROCESSORS = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OPENCV_CPU_DISABLE": "AVX512-SKX",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    },
+    "sse": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OPENCV_CPU_DISABLE": "AVX512-SKX,AVX2,FP16,AVX",
+        "OPENCV_IPP": "disabled",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+    },
+}
+"""What tells libraries to pass for ones on an older processor. TFLite and onnxruntime cannot be told."""
+
+_LIMITS = Limits(memory_bytes=None, cpu_s=36_000, wall_s=36_000)
+_NO_CACHE = {"MITDS_JUDGE_CACHE": "0"}
+
+
+def measure_budget(folder: Path, items: int, names: Sequence[str], progress: Progress) -> list[BudgetRow]:
+    """Measure what each step moves, on items spread over a release, with outputs of controls as generated videos.
+
+    Args:
+        folder: The release; its anchors have been measured, so that outputs of controls lie there.
+        items: How many items.
+        names: Metrics; those of `DEFAULT_METRICS` by default.
+        progress: Told how far it is.
+
+    Raises:
+        UsageError: If outputs of controls are missing, or no metric can run.
+    """
+    release = open_release(folder)
+    chosen = choose([metric_id(n) for n in names or DEFAULT_METRICS])
+    videos = _videos(release, items)
+    job = {
+        "release": str(folder),
+        "outputs": {item: path.parents[1].name for item, path in videos.items()},
+        "metrics": sorted(chosen.cards),
+    }
+    found: dict[str, Values] = {}
+    for done, (what, environment, extra) in enumerate(_RUNS):
+        progress("measuring the budget", done, len(_RUNS) + 2)
+        found |= _isolated(what, job | extra, _NO_CACHE | environment)
+    for done, (step, workers, environment) in enumerate(_ENGINE_RUNS, len(_RUNS)):
+        progress("measuring the budget", done, len(_RUNS) + 2)
+        with _environment(environment):
+            found[step] = _by_engine(release, videos, chosen, workers, backwards=step == "workers")
+    progress("measuring the budget", len(_RUNS) + 2, len(_RUNS) + 2)
+    spans = _spans(release)
+    return [*_rows(found, chosen.cards, spans), *sample_rows(_results(release, chosen), spans)]
+
+
+_RUNS: tuple[tuple[str, dict[str, str], dict[str, Any]], ...] = (
+    ("alterations", {}, {"names": list(ALTERATIONS)}),
+    ("threads", {}, {"names": [BASE], "as": "threads", "threads": 2}),
+    *((name, known, {"names": [BASE], "as": name}) for name, known in PROCESSORS.items()),
+)
+"""Processes: what for, environment, and the rest of the job."""
+
+_ENGINE_RUNS = (("workers", 2, _NO_CACHE), ("cache", 1, {"MITDS_JUDGE_CACHE": "1"}))
+
+
+def _videos(release: OpenRelease, items: int) -> dict[str, Path]:
+    """Choose items, spread over the list, and an output for each: the controls in turn."""
+    listed = release.release.items
+    step = max(1, len(listed) // max(1, items))
+    picked: Sequence[Item] = listed[::step][:items]
+    videos = {
+        item.id: release.folder / "controls" / OUTPUTS[n % len(OUTPUTS)] / "videos" / f"{item.id}.mp4"
+        for n, item in enumerate(picked)
+    }
+    for path in videos.values():
+        if not path.is_file():
+            raise UsageError(
+                "an output of a control is missing", where=str(path),
+                remedy=f"Run: mitds release anchors {release.folder}",
+            )  # fmt: skip
+    return videos
+
+
+def _isolated(what: str, job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Values]:
+    with _environment(environment):
+        outcome = run_isolated("mitds.benchmark.budget.measuring:look", job, _LIMITS)
+    if outcome.status != "value":
+        raise UsageError(f"{what} cannot be measured: {outcome.what}", remedy=outcome.remedy)
+    found: dict[str, Values] = outcome.value
+    return found if "as" not in job else {job["as"]: found[BASE]}
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the processes that are started inside: libraries read them when they are imported."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def look(job: dict[str, Any]) -> dict[str, Values]:
+    """Score all cases under each alteration; runs in an isolated process."""
+    release = open_release(job["release"])
+    metrics = [METRICS.get(name)() for name in job["metrics"]]
+    with tempfile.TemporaryDirectory(prefix="mitds-budget-") as folder:
+        cases = (_case(release, item, control, Path(folder)) for item, control in job["outputs"].items())
+        if "threads" in job:
+            first, control = next(iter(job["outputs"].items()))
+            measured([_case(release, first, control, Path(folder))], metrics, [BASE])  # loads the networks
+            _take_threads(job["threads"])
+        return measured(cases, metrics, job["names"])
+
+
+def _take_threads(count: int) -> None:
+    """Undo `single_threaded` for networks that have been loaded under it."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(count)
+    torch.set_num_threads(count)
+
+
+def _case(release: OpenRelease, item: str, control: str, folder: Path) -> Case:
+    scene = release.scene(item)
+    output_file = release.folder / "controls" / control / "videos" / f"{item}.mp4"
+    real_file = folder / f"{item}.mp4"
+    real_file.write_bytes(release.member(item, "mp4"))
+    output = Footage(read_footage(output_file, scene.real.shape).frames_THWC, scene.real.wave_S)
+
+    def raw() -> Any:
+        return np.stack(list(CONTROLS.get(control)().spoil(release.request(item), scene.real.frames_THWC)))
+
+    return Case(scene, output, real_file, output_file, raw)
+
+
+@dataclass
+class _Sheet:
+    """What one alteration gives: values of metrics of items, and what metrics of sets have seen."""
+
+    values: Values = field(default_factory=dict)
+    sets: dict[str, list[tuple[Arrays, Arrays]]] = field(default_factory=dict)
+
+
+def measured(
+    cases: Iterator[Case] | Sequence[Case], metrics: Sequence[Metric | SetMetric], names: Sequence[str]
+) -> dict[str, Values]:
+    """Return the values of all cases under each alteration; what turns out equal is judged once."""
+    sheets = {name: _Sheet() for name in names}
+    for case in cases:
+        known: dict[str, _Sheet] = {}
+        for name in names:
+            scene, output = ALTERATIONS[name].change(case)
+            key = f"{scene.real.digest} {output.digest} {ALTERATIONS[name].only}"
+            touched = [m for m in metrics if ALTERATIONS[name].only in ("", m.card.needs)]
+            if key not in known:
+                known[key] = _scored(scene, output, touched)
+            _add(sheets[name], known[key])
+    return {name: sheet.values | _reduced(sheet, metrics) for name, sheet in sheets.items()}
+
+
+def _scored(scene: Scene, output: Footage, metrics: Sequence[Metric | SetMetric]) -> _Sheet:
+    sheet = _Sheet()
+    for metric in metrics:
+        id = metric.card.id
+        if metric.card.needs == "set":
+            of = cast(SetMetric, metric)
+            sheet.sets[id] = [(of.observe(scene, scene.real), of.observe(scene, output))]
+        else:
+            scores = cast(Metric, metric).score(scene, output)
+            sheet.values[id] = {place(scene.id, s.person): s.value for s in scores if s.value is not None}
+    return sheet
+
+
+def _add(sheet: _Sheet, more: _Sheet) -> None:
+    for id, values in more.values.items():
+        sheet.values.setdefault(id, {}).update(values)
+    for id, seen in more.sets.items():
+        sheet.sets.setdefault(id, []).extend(seen)
+
+
+def _reduced(sheet: _Sheet, metrics: Sequence[Metric | SetMetric]) -> Values:
+    found: Values = {}
+    for metric in metrics:
+        seen = sheet.sets.get(metric.card.id)
+        if seen:
+            value = cast(SetMetric, metric).reduce([real for real, _ in seen], [out for _, out in seen]).value
+            found[metric.card.id] = {} if value is None else {"set": value}
+    return found
+
+
+def _by_engine(
+    release: OpenRelease, videos: Mapping[str, Path], chosen: Chosen, workers: int, backwards: bool
+) -> Values:
+    """Score as `mitds eval` does."""
+    items = [release.item(id) for id in videos]
+    part = replace(release.release, items=tuple(items[::-1] if backwards else items))
+    config = EngineConfig(workers=workers)
+    got = score_outputs(release.folder, part, videos, chosen, config, lambda *_: None, "budget")
+    values: Values = {metric: {} for metric in chosen.cards}
+    for row in got.rows:
+        if row.value is not None:
+            values[row.metric][place(row.item, row.person)] = row.value
+    return values | {m: {"set": s.value} for m, s in got.sets.items() if s.value is not None}
+
+
+def _spans(release: OpenRelease) -> dict[str, float]:
+    """Return |real - floor| by metric; nothing where the release has no anchors."""
+    if not (release.folder / ANCHORS).is_file():
+        return {}
+    metrics = read_anchors(release.folder, release.release).metrics
+    return {name: abs(a.real - a.floor) for name, a in metrics.items() if a.real != a.floor}
+
+
+def _rows(
+    found: Mapping[str, Values], cards: Mapping[str, Card], spans: Mapping[str, float]
+) -> list[BudgetRow]:
+    rows: list[BudgetRow] = []
+    for name, step in STEPS.items():
+        varied = found.get(step.varied or name, {})
+        for metric in [m for m in cards if m in varied]:
+            limit = {"zero": 0.0, "tolerance": cards[metric].tolerance, "none": None}[step.limit]
+            row = compared(name, metric, found[step.against][metric], varied[metric], spans, limit)
+            rows += [row] if row is not None else []
+    return rows
+
+
+def compared(
+    step: str,
+    metric: str,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    spans: Mapping[str, float],
+    limit: float | None,
+) -> BudgetRow | None:
+    """Compare one metric's measurements with one step done in two ways; None where there is nothing to compare."""
+    both = [(before[name], after[name]) for name in before if name in after]
+    lost = len(before.keys() ^ after.keys())
+    if not both and not lost:
+        return None
+    change = max((abs(y - x) for x, y in both), default=0.0)
+    share = change / spans[metric] if metric in spans else None
+    return BudgetRow(
+        step=step, metric=metric, change=change, share=share, values=len(both), lost=lost, limit=limit
+    )
+
+
+def _results(release: OpenRelease, chosen: Chosen) -> list[dict[str, MetricResult]]:
+    """Return what the controls' evaluations on the whole release say."""
+    paths = [release.folder / "controls" / name / "results.json" for name in OUTPUTS]
+    results = [read_results(path).metrics for path in paths if path.is_file()]
+    return [{m: one for m, one in metrics.items() if m in chosen.cards} for metrics in results]
+
+
+def sample_rows(results: Sequence[Mapping[str, MetricResult]], spans: Mapping[str, float]) -> list[BudgetRow]:
+    """Return the largest half width of each metric's interval over some evaluations of a whole release."""
+    widths: dict[str, list[tuple[float, int]]] = {}
+    for metrics in results:
+        for metric, result in metrics.items():
+            half = _half_width(result)
+            if half is not None and result.raw is not None:
+                widths.setdefault(metric, []).append((half, result.raw.n))
+    return [
+        BudgetRow(
+            step="sample",
+            metric=metric,
+            change=max(found)[0],
+            share=max(found)[0] / spans[metric] if metric in spans else None,
+            values=max(found)[1],
+        )
+        for metric, found in widths.items()
+    ]
+
+
+def _half_width(result: MetricResult) -> float | None:
+    """Return half of the 95 % interval, for sets 1.96 standard errors, or standard deviations over random halves."""
+    raw = result.raw
+    if raw is not None and raw.low is not None and raw.high is not None:
+        return (raw.high - raw.low) / 2
+    error = result.detail.get("error", result.detail.get("floor_spread"))
+    return None if error is None else 1.96 * float(error)
