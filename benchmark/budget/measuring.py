@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-
-from mitds.benchmark.budget.alterations import ALTERATIONS, Case
+from mitds.benchmark.budget.alterations import ALTERATIONS
+from mitds.benchmark.budget.looking import Values
 from mitds.benchmark.budget.steps import BASE, DEFAULT_METRICS, OUTPUTS, STEPS, BudgetRow
-from mitds.benchmark.contracts import Arrays, Card, Metric, Scene, SetMetric
+from mitds.benchmark.contracts import Card
 from mitds.benchmark.evaluation.anchors import ANCHORS, read_anchors
 from mitds.benchmark.evaluation.engine import Chosen, EngineConfig, Progress, choose, score_outputs
-from mitds.benchmark.evaluation.scale import place
-from mitds.benchmark.footage import Footage, read_footage
+from mitds.benchmark.evaluation.scale import item_values, place
 from mitds.benchmark.isolation import Limits, run_isolated
-from mitds.benchmark.registries import CONTROLS, METRICS, metric_id
+from mitds.benchmark.registries import metric_id
 from mitds.benchmark.release import OpenRelease, open_release
-from mitds.benchmark.results import MetricResult, read_results
+from mitds.benchmark.results import MetricResult, Row, read_results
 from mitds.errors import UsageError
 from mitds.manifests.items import Item
-
-Values = dict[str, dict[str, float]]
-"""Metric id, then place ("ITEM", "ITEM/0", "mean" or "set"), to value."""
 
 PROCESSORS = {
     "avx2": {
@@ -117,7 +111,7 @@ def _videos(release: OpenRelease, items: int) -> dict[str, Path]:
 
 def _isolated(what: str, job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Values]:
     with _environment(environment):
-        outcome = run_isolated("mitds.benchmark.budget.measuring:look", job, _LIMITS)
+        outcome = run_isolated("mitds.benchmark.budget.looking:look", job, _LIMITS)
     if outcome.status != "value":
         raise UsageError(f"{what} cannot be measured: {outcome.what}", remedy=outcome.remedy)
     found: dict[str, Values] = outcome.value
@@ -137,96 +131,6 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def look(job: dict[str, Any]) -> dict[str, Values]:
-    """Score all cases under each alteration; runs in an isolated process."""
-    release = open_release(job["release"])
-    metrics = [METRICS.get(name)() for name in job["metrics"]]
-    with tempfile.TemporaryDirectory(prefix="mitds-budget-") as folder:
-        cases = (_case(release, item, control, Path(folder)) for item, control in job["outputs"].items())
-        if "threads" in job:
-            first, control = next(iter(job["outputs"].items()))
-            measured([_case(release, first, control, Path(folder))], metrics, [BASE])  # loads the networks
-            _take_threads(job["threads"])
-        return measured(cases, metrics, job["names"])
-
-
-def _take_threads(count: int) -> None:
-    """Undo `single_threaded` for networks that have been loaded under it."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(count)
-    torch.set_num_threads(count)
-
-
-def _case(release: OpenRelease, item: str, control: str, folder: Path) -> Case:
-    scene = release.scene(item)
-    output_file = release.folder / "controls" / control / "videos" / f"{item}.mp4"
-    real_file = folder / f"{item}.mp4"
-    real_file.write_bytes(release.member(item, "mp4"))
-    output = Footage(read_footage(output_file, scene.real.shape).frames_THWC, scene.real.wave_S)
-
-    def raw() -> Any:
-        return np.stack(list(CONTROLS.get(control)().spoil(release.request(item), scene.real.frames_THWC)))
-
-    return Case(scene, output, real_file, output_file, raw)
-
-
-@dataclass
-class _Sheet:
-    """What one alteration gives: values of metrics of items, and what metrics of sets have seen."""
-
-    values: Values = field(default_factory=dict)
-    sets: dict[str, list[tuple[Arrays, Arrays]]] = field(default_factory=dict)
-
-
-def measured(
-    cases: Iterator[Case] | Sequence[Case], metrics: Sequence[Metric | SetMetric], names: Sequence[str]
-) -> dict[str, Values]:
-    """Return the values of all cases under each alteration; what turns out equal is judged once."""
-    sheets = {name: _Sheet() for name in names}
-    for case in cases:
-        known: dict[str, _Sheet] = {}
-        for name in names:
-            scene, output = ALTERATIONS[name].change(case)
-            key = f"{scene.real.digest} {output.digest} {ALTERATIONS[name].only}"
-            touched = [m for m in metrics if ALTERATIONS[name].only in ("", m.card.needs)]
-            if key not in known:
-                known[key] = _scored(scene, output, touched)
-            _add(sheets[name], known[key])
-    return {name: sheet.values | _reduced(sheet, metrics) for name, sheet in sheets.items()}
-
-
-def _scored(scene: Scene, output: Footage, metrics: Sequence[Metric | SetMetric]) -> _Sheet:
-    sheet = _Sheet()
-    for metric in metrics:
-        id = metric.card.id
-        if metric.card.needs == "set":
-            of = cast(SetMetric, metric)
-            sheet.sets[id] = [(of.observe(scene, scene.real), of.observe(scene, output))]
-        else:
-            scores = cast(Metric, metric).score(scene, output)
-            sheet.values[id] = {place(scene.id, s.person): s.value for s in scores if s.value is not None}
-    return sheet
-
-
-def _add(sheet: _Sheet, more: _Sheet) -> None:
-    for id, values in more.values.items():
-        sheet.values.setdefault(id, {}).update(values)
-    for id, seen in more.sets.items():
-        sheet.sets.setdefault(id, []).extend(seen)
-
-
-def _reduced(sheet: _Sheet, metrics: Sequence[Metric | SetMetric]) -> Values:
-    found: Values = {}
-    for metric in metrics:
-        seen = sheet.sets.get(metric.card.id)
-        if seen:
-            value = cast(SetMetric, metric).reduce([real for real, _ in seen], [out for _, out in seen]).value
-            found[metric.card.id] = {} if value is None else {"set": value}
-    return found
 
 
 def _by_engine(
@@ -276,13 +180,26 @@ def compared(
     """Compare one metric's measurements with one step done in two ways; None where there is nothing to compare."""
     both = [(before[name], after[name]) for name in before if name in after]
     lost = len(before.keys() ^ after.keys())
+    means = [] if lost or not both or "set" in before else [(mean(before), mean(after))]
     if not both and not lost:
         return None
-    change = max((abs(y - x) for x, y in both), default=0.0)
+    change = max((abs(y - x) for x, y in both + means), default=0.0)
     share = change / spans[metric] if metric in spans else None
     return BudgetRow(
         step=step, metric=metric, change=change, share=share, values=len(both), lost=lost, limit=limit
     )
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """Return the mean over items of the mean over persons, of values by place, as an evaluation takes it."""
+    rows = [_row_at(name, value) for name, value in values.items()]
+    return float(item_values(rows, list(dict.fromkeys(row.item for row in rows))).mean())
+
+
+def _row_at(name: str, value: float) -> Row:
+    item, _, person = name.partition("/")
+    at = int(person) if person else None
+    return Row(item=item, metric="", person=at, value=value, charged=value, status="ok", n=0)
 
 
 def _results(release: OpenRelease, chosen: Chosen) -> list[dict[str, MetricResult]]:

@@ -79,18 +79,27 @@ class Chosen:
 
 def choose(names: Sequence[str]) -> Chosen:
     """Look metrics up and see which ones have their judges' weights."""
-    cards: dict[str, Card] = {}
-    unavailable: dict[str, str] = {}
-    for name in names:
-        card = card_of(name)
-        try:
-            for weight in card.weights:
-                resolve(weight)
-        except MissingWeights as error:
-            unavailable[name] = f"weights missing: {error}"
-        else:
-            cards[name] = card
-    return Chosen(cards, unavailable)
+    cards = {name: card_of(name) for name in names}
+    missing = {
+        weight for weight in sorted({w for c in cards.values() for w in c.weights}) if not _there(weight)
+    }
+    lacking = {name: sorted(missing & set(card.weights)) for name, card in cards.items()}
+    return Chosen(
+        {name: card for name, card in cards.items() if not lacking[name]},
+        {name: _remedy(weights) for name, weights in lacking.items() if weights},
+    )
+
+
+def _there(weight: str) -> bool:
+    try:
+        resolve(weight)
+    except MissingWeights:
+        return False
+    return True
+
+
+def _remedy(weights: Sequence[str]) -> str:
+    return f"weights missing: run 'mitds weights pull {' '.join(weights)}', which says what else can be done"
 
 
 def make_outputs(

@@ -207,7 +207,7 @@ def _subsets(
 
 
 def penalties(rows_by_control: Sequence[Sequence[Row]], card: Card, real: float) -> dict[str, float]:
-    """Return the worst value any control has at each place.
+    """Return the worst value any control has at each place; chance itself, where the card gives it as a number.
 
     Args:
         rows_by_control: One metric's rows of each control.
@@ -220,5 +220,6 @@ def penalties(rows_by_control: Sequence[Sequence[Row]], card: Card, real: float)
     for row in (row for rows in rows_by_control for row in rows if row.value is not None):
         name = place(row.item, row.person)
         value = float(row.value)  # type: ignore[arg-type]
-        worst[name] = worse(card, worst[name], value, real) if name in worst else value
+        known = worst.get(name, card.floor if isinstance(card.floor, float) else value)
+        worst[name] = worse(card, known, value, real)
     return worst

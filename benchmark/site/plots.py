@@ -194,7 +194,8 @@ def heat_map(matrix: Sequence[Sequence[float | None]], names: Sequence[str], *, 
     """
     side, head = 34.0, 30.0
     known = [v for row in matrix for v in row if v is not None and math.isfinite(v)]
-    low, high = _range(known)
+    # Probabilities keep one scale on every item: faint differences must not look like strong ones.
+    low, high = _range([0.0, 1.0, *known])
     strength = _scale(low, high, 0.06, 0.92)
     parts = [_text(head + side * (n + 0.5), head - 6, name) for n, name in enumerate(names)]
     parts += [_text(head - 4, head + side * (n + 0.5) + 3, name, "end") for n, name in enumerate(names)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,11 +133,8 @@ def _print_results(results: Results) -> None:
         }
         for metric, found in results.metrics.items()
     ]
-    rows += [
-        {"metric": metric, "value": "unavailable", "score": "", "coverage": "", "note": why}
-        for metric, why in results.unavailable.items()
-    ]
     print_rows(rows, ("metric", "value", "score", "coverage", "note"))
+    _print_unavailable(results.unavailable)
     axes = "  ".join(f"{axis} {interval_text(e)}" for axis, e in results.axes.items())
     typer.echo(f"\naxes       {axes}")
     typer.echo(
@@ -144,6 +142,16 @@ def _print_results(results: Results) -> None:
     )
     typer.echo(f"outputs    {', '.join(f'{n} {status}' for status, n in results.outputs.items())}")
     typer.echo(results.signature)
+
+
+def _print_unavailable(unavailable: Mapping[str, str]) -> None:
+    """Print what could not be had, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for metric, why in unavailable.items():
+        reasons.setdefault(why, []).append(metric)
+    for why, metrics in reasons.items():
+        typer.secho(f"\nunavailable: {', '.join(metrics)}", fg="yellow")
+        typer.echo(f"  {why}")
 
 
 @metrics_app.command("list")
