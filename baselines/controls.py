@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mitds.baselines.mouths import Mouth, find_mouth, syllables, talk
 from mitds.manifests.items import Frame, Request
-from mitds.time import CLIP_FPS
+from mitds.manifests.turns import spoken_T
 
 BLUR = 0.03
 """Sigma of the blur, in picture heights."""
@@ -62,18 +62,11 @@ def independent_move(request: Request) -> int:
 
     Ties, and items in which nobody both speaks and listens, go to the move nearest to half the item.
     """
-    in_turn_NT = _in_turn(request)
+    in_turn_NT = np.array([spoken_T(turns, request.frames) for turns in request.turns], bool)
     mouth_NT = np.nan_to_num(request.speaking_NT, nan=0.5).astype(np.float64)
     half, least = request.frames // 2, min(LEAST_MOVE, request.frames // 2)
     moves = sorted(range(least, request.frames - least + 1), key=lambda move: abs(move - half))
     return min(moves, key=lambda move: round(abs(_margin(in_turn_NT, np.roll(mouth_NT, move, axis=1))), 3))
-
-
-def _in_turn(request: Request) -> NDArray[np.bool_]:
-    middle_T = (np.arange(request.frames) + 0.5) / float(CLIP_FPS)
-    return np.array(
-        [[any(t.start_s <= s < t.end_s for t in turns) for s in middle_T] for turns in request.turns], bool
-    )
 
 
 def _margin(in_turn_NT: NDArray[np.bool_], mouth_NT: NDArray[np.float64]) -> float:

@@ -1,1 +1,1 @@
-"""Metrics, judges, evaluation and leaderboard. This room is furnished by a later release."""
+"""Metrics, judges, evaluation and leaderboard. Nothing is imported here."""

@@ -100,16 +100,12 @@ def compare(reference: Path | None, generated: Path, names: Sequence[str]) -> li
     scene = Scene("pair", read_media(reference) if reference is not None else output)
     if output.shape != scene.real.shape:
         raise UsageError(
-            f"the two differ in shape: {_words(scene.real)} and {_words(output)}",
+            f"the two differ in shape: {scene.real.shape} and {output.shape}",
             where=str(generated),
             remedy="Bring them to one size and one number of frames.",
         )
     missing = choose(ids).unavailable
     return [_missing(n, missing[n]) if n in missing else _measure(n, scene, output) for n in ids]
-
-
-def _words(footage: Footage) -> str:
-    return f"{footage.shape.frames} frames of {footage.shape.width}x{footage.shape.height}"
 
 
 def _missing(metric: str, why: str) -> Compared:

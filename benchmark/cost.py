@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ class Cost:
 def measure_cost(folder: Path, items: int, names: Sequence[str], progress: Progress) -> list[Cost]:
     """Measure on the first items of a release, with the controls' outputs as what is scored.
 
-    Each metric runs in a process of its own with one thread and no cache on disk; loading of networks is not counted.
+    Each metric runs in a process of its own with one thread; loading of networks is not counted, nor is what judges see
+    of the real footage, which is kept: it is the same for every system. What they see of the output is not kept.
 
     Args:
         folder: The release; its anchors have been measured, so that outputs of controls lie there.
@@ -76,17 +78,16 @@ def measure_cost(folder: Path, items: int, names: Sequence[str], progress: Progr
 
 def spend(job: dict[str, Any]) -> dict[str, Any]:
     """Run metrics over items and count CPU time; runs in an isolated process."""
-    import os
-
-    os.environ["MITDS_JUDGE_CACHE"] = "0"
     release = open_release(job["release"])
     metrics = [METRICS.get(name)() for name in job["metrics"] if name != "decode"]
     seconds, frames = 0.0, 0
     for number, id in enumerate([job["items"][0], *job["items"]]):
         scene = release.scene(id)
         video = release.folder / "controls" / "wrong-voice" / "videos" / f"{id}.mp4"
+        os.environ["MITDS_JUDGE_CACHE"] = "1"
         for metric in metrics:
             _see(metric, scene, scene.real)
+        os.environ["MITDS_JUDGE_CACHE"] = "0"
         spent, count = _timed(video, scene, metrics)
         if number:  # the first pass loads the networks
             seconds, frames = seconds + spent, frames + count

@@ -51,6 +51,9 @@ class Shape:
     width: int
     height: int
 
+    def __str__(self) -> str:
+        return f"{self.frames} frames of {self.width}x{self.height}"
+
 
 @dataclass
 class Footage:
@@ -118,7 +121,7 @@ def read_footage(source: Path | bytes, wanted: Shape | None = None) -> Footage:
     footage = Footage(np.stack(frames))
     if wanted is not None and footage.shape != wanted:
         raise WrongShape(
-            f"{_words(footage.shape)} where {_words(wanted)} were asked for",
+            f"{footage.shape} where {wanted} were asked for",
             where=where,
             remedy=_ASKED,
         )
@@ -130,15 +133,12 @@ def _fits(frames: list[Frames], wanted: Shape) -> bool:
     return all(frame.shape[:2] in (even, (wanted.height, wanted.width)) for frame in frames)
 
 
-def _words(shape: Shape) -> str:
-    return f"{shape.frames} frames of {shape.width}x{shape.height}"
-
-
 def _check_clock(times: list[Fraction], where: str) -> None:
     late = [k for k, time in enumerate(times) if abs(time - times[0] - Fraction(k) / CLIP_FPS) > _CLOCK]
     if late:
+        shown, due = float(times[late[0]] - times[0]), float(late[0] / CLIP_FPS)
         raise WrongShape(
-            f"frame {late[0]} is shown at {float(times[late[0]] - times[0]):.3f} s, not at {late[0] / 25:.3f} s",
+            f"frame {late[0]} is shown at {shown:.3f} s, not at {due:.3f} s",
             where=where,
             remedy="Write 25 frames a second, each shown for 1/25 s.",
         )

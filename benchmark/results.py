@@ -57,7 +57,7 @@ class MetricResult:
 
     Attributes:
         raw: Mean of the charged values; for set metrics the distance.
-        score: 0 at the floor, 1 at real footage, per item clipped to 0..1, then averaged; None without anchors.
+        score: 0 at the floor, 1 at real footage: the mean over items, then clipped to 0..1; None without anchors.
         coverage: Share of the measurements that are defined and did not fail.
         detail: Of set metrics.
     """
@@ -76,11 +76,13 @@ class Anchor:
         floor: Value of chance: of the control that the metric's card names.
         real: Value of the real footage, encoded once more.
         penalty: Per item and person ("ITEM" or "ITEM/0"): the worst value any control has there.
+        at_real: Per item and person: the value of the real footage there; a score counts nothing beyond it.
     """
 
     floor: float
     real: float
     penalty: dict[str, float]
+    at_real: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,9 @@ def read_results(path: Path) -> Results:
     try:
         return from_plain(Results, json.loads(path.read_bytes()))
     except ValueError as error:
-        raise BadShard(f"not a results.json: {error}", where=str(path)) from error
+        raise BadShard(
+            f"not a results.json: {error}", where=str(path), remedy="Write it anew: mitds eval."
+        ) from error
 
 
 def detail_text(detail: Mapping[str, Any]) -> str:

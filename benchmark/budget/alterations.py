@@ -41,6 +41,7 @@ class Case:
         real_file: The real footage as a file.
         output_file: The output as a file.
         raw: Makes the output's pictures as they were before any codec.
+        control: What made the output.
     """
 
     scene: Scene
@@ -48,6 +49,7 @@ class Case:
     real_file: Path
     output_file: Path
     raw: Callable[[], Frames]
+    control: str = ""
 
 
 Judged = tuple[Scene, Footage]

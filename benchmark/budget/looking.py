@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from mitds.benchmark.budget.alterations import ALTERATIONS, Case
-from mitds.benchmark.budget.steps import BASE
+from mitds.benchmark.budget.steps import BASE, judges
 from mitds.benchmark.contracts import Arrays, Metric, Scene, SetMetric
 from mitds.benchmark.evaluation.scale import place
 from mitds.benchmark.footage import Footage, Frames, read_footage
@@ -59,7 +59,7 @@ def _case(release: OpenRelease, item: str, control: str, folder: Path) -> Case:
     def raw() -> Frames:
         return np.stack(list(CONTROLS.get(control)().spoil(release.request(item), scene.real.frames_THWC)))
 
-    return Case(scene, output, real_file, output_file, raw)
+    return Case(scene, output, real_file, output_file, raw, control)
 
 
 @dataclass
@@ -80,11 +80,15 @@ def measured(
         for name in names:
             scene, output = ALTERATIONS[name].change(case)
             key = f"{scene.real.digest} {output.digest} {ALTERATIONS[name].only}"
-            touched = [m for m in metrics if ALTERATIONS[name].only in ("", m.card.needs)]
+            touched = [m for m in metrics if _touches(name, m.card.needs, case)]
             if key not in known:
                 known[key] = _scored(scene, output, touched)
             _add(sheets[name], known[key])
     return {name: sheet.values | _reduced(sheet, metrics) for name, sheet in sheets.items()}
+
+
+def _touches(name: str, needs: str, case: Case) -> bool:
+    return ALTERATIONS[name].only in ("", needs) and judges(needs, case.control)
 
 
 def _scored(scene: Scene, output: Footage, metrics: Sequence[Metric | SetMetric]) -> _Sheet:

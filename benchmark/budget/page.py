@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mitds.benchmark.budget.prose import HEAD, PARTS, READING_HEAD, TABLE_HEAD
-from mitds.benchmark.budget.steps import STEPS, BudgetRow
+from mitds.benchmark.budget.steps import STEPS, BudgetRow, short
 from mitds.benchmark.cards import card_of
-from mitds.benchmark.words import number_text
+from mitds.benchmark.release import open_release
 from mitds.manifests.items import Release
 from mitds.store import write_bytes
 
@@ -21,28 +21,32 @@ _OURS = ("held", "linear", "crf12", "threads", "avx2", "sse")
 Cell = Callable[[BudgetRow], str]
 
 
-def write_budget(path: Path, rows: Sequence[BudgetRow], release: Release, items: int) -> None:
+def write_budget(path: Path, rows: Sequence[BudgetRow], folder: Path) -> None:
     """Write the page.
 
     Args:
         path: Where to.
         rows: What was measured.
-        release: On which release.
-        items: On how many of its items.
+        folder: The release it was measured on.
     """
+    write_bytes(path, page(rows, open_release(folder).release).encode())
+
+
+def page(rows: Sequence[BudgetRow], release: Release) -> str:
+    """Return the page as Markdown."""
+    items = max((row.items for row in rows if row.step != "sample"), default=0)
     parts = [HEAD, _measured_on(release, items), _reading(rows), *_tables(rows), _numerics(rows)]
-    parts += [PARTS[part] + _lines_of(part, rows) for part in PARTS]
-    write_bytes(path, ("\n\n".join(part.strip() for part in parts) + "\n").encode())
+    parts += [PARTS[part].rstrip() + _lines_of(part, rows) for part in PARTS]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _measured_on(release: Release, items: int) -> str:
     seconds = sorted({item.frames / 25 for item in release.items})
     lengths = " to ".join(f"{s:g}" for s in dict.fromkeys((seconds[0], seconds[-1])))
     side = max(max(item.width, item.height) for item in release.items)
-    used = min(items, len(release.items))
     return (
-        f"Measured on {used} of the {len(release.items)} items of the release `{release.name}` "
-        f"(digest `{release.digest[:8]}`; {lengths} s each, longest side {side} px), on a {_processor()}."
+        f"Measured on {items} of the {len(release.items)} items of the release `{release.name}` "
+        f"(digest `{release.digest[:8]}`; {lengths} s each, longest side {side} px), on an {_processor()}."
     )
 
 
@@ -94,14 +98,15 @@ def _moving(rows: Sequence[BudgetRow]) -> str:
         moved = [row for row in free if STEPS[row.step].label == label and (row.share or 0) >= _NOTICED]
         moved.sort(key=lambda row: -(row.share or 0))
         if moved:
-            named = ", ".join(f"{_title(row.metric)} {_percent(row.share)}" for row in moved[:4])
+            named = ", ".join(f"{_title(row.metric)} {row.share_text}" for row in moved[:4])
             rest = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
-            found.append(f"{label} ({named}{rest})")
+            found.append(f"\n  - {label}: {named}{rest}")
     if not found:
         return ""
     return (
-        f"**{100 * _NOTICED:g} % of the scale or more** is moved by: {'; '.join(found)}. The release and `mitds eval` "
-        "therefore fix the conversion, the codec's quality and the boxes; a shift of the picture is the system's own."
+        f"**{100 * _NOTICED:g} % of the scale or more** is moved by the following. This is why the release fixes the "
+        "boxes, and `mitds eval` the conversion and the codec's quality; a shift is the system's own fault."
+        f"{''.join(found)}"
     )
 
 
@@ -124,9 +129,11 @@ def _sampling(rows: Sequence[BudgetRow]) -> str:
 
 
 def _tables(rows: Sequence[BudgetRow]) -> Iterable[str]:
-    yield TABLE_HEAD + _table(rows, _change)
+    yield TABLE_HEAD + _table(rows, lambda row: row.change_text)
     if any(row.share is not None for row in rows):
-        yield "The same as shares of \\|real − floor\\|:\n\n" + _table(rows, lambda row: _percent(row.share))
+        yield "The same as shares of the scale, |real − floor|:\n\n" + _table(
+            rows, lambda row: row.share_text
+        )
 
 
 def _table(rows: Sequence[BudgetRow], cell: Cell) -> str:
@@ -134,8 +141,12 @@ def _table(rows: Sequence[BudgetRow], cell: Cell) -> str:
     metrics = list(dict.fromkeys(row.metric for row in rows))
     lines = [["step", *map(_title, metrics)], ["---"] * (len(metrics) + 1)]
     for step in [step for step in STEPS if any(row.step == step for row in rows)]:
-        lines.append([STEPS[step].label, *(cells.get((step, metric), "–") for metric in metrics)])
+        lines.append([_numbered(step), *(cells.get((step, metric), "–") for metric in metrics)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _numbered(step: str) -> str:
+    return f"{list(PARTS).index(STEPS[step].part) + 1} {STEPS[step].label}"
 
 
 def _numerics(rows: Sequence[BudgetRow]) -> str:
@@ -148,9 +159,9 @@ def _numerics(rows: Sequence[BudgetRow]) -> str:
     for metric in dict.fromkeys(row.metric for row in bound):
         of = {row.step: row for row in bound if row.metric == metric}
         holds = "yes" if all(row.holds for row in of.values()) else "**NO**"
-        changes = [_change(of[step]) if step in of else "–" for step in steps]
+        changes = [of[step].change_text if step in of else "–" for step in steps]
         lines.append(
-            [f"`{metric}`", number_text(next(iter(of.values())).limit, 2), *changes, holds],
+            [f"`{metric}`", short(next(iter(of.values())).limit or 0), *changes, holds],
         )
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"Numerics beside the tolerance that each card states:\n\n{table}"
@@ -162,16 +173,9 @@ def _lines_of(part: str, rows: Sequence[BudgetRow]) -> str:
     if not here or max(row.change for row in here) == 0:
         return ""
     most = max(here, key=lambda row: row.share or 0)
-    return f"\n\nLargest here: {_title(most.metric)}, {_percent(most.share)} of its scale ({STEPS[most.step].label})."
-
-
-def _change(row: BudgetRow) -> str:
-    text = "0" if row.change == 0 else number_text(row.change, 2)
-    return f"{text}, {row.lost} lost" if row.lost else text
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else ("0" if share == 0 else f"{number_text(100 * share, 2)} %")
+    return (
+        f"\n\nLargest here: {_title(most.metric)}, {most.share_text} of its scale ({STEPS[most.step].label})."
+    )
 
 
 def _title(metric: str) -> str:
@@ -184,6 +188,6 @@ def _labels(rows: Iterable[BudgetRow]) -> list[str]:
 
 def _list(rows: Iterable[BudgetRow]) -> str:
     return "; ".join(
-        f"{_title(row.metric)}, {STEPS[row.step].label}: {_change(row)} where {number_text(row.limit, 2)} is allowed"
+        f"{_title(row.metric)}, {STEPS[row.step].label}: {row.change_text} where {short(row.limit or 0)} is allowed"
         for row in rows
     )

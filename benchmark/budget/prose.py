@@ -8,8 +8,10 @@ otherwise. This page is written by
     mitds metrics budget RELEASE --items N --out docs/error-budget.md
 
 Generated videos are the outputs of three controls in turn (`wrong-voice`, `always-talking`, `blurred`): sharp moving
-faces, sharp warped ones, and pictures without detail. They are chance, not good systems: where closeness to real
-matters, a row with a perfect output stands beside them.
+faces, sharp warped ones, and pictures without detail. On the last of them a detector finds faces on few frames, by
+luck, and any change flips them, so metrics of faces and voices are read on the first two. All are chance, not good
+systems: where closeness to real matters, a row with a perfect output stands beside them. The items are those on which
+most of the metrics are defined.
 """
 
 READING_HEAD = "## Reading\n\n"
@@ -29,13 +31,15 @@ PARTS = {
 
 The same coded pictures in mp4, mkv or mov. A container holds times and packets, not pixels; mkv rounds times to
 milliseconds. Anyone who re-muxes a video meets this. `mitds` reads frames in presentation order and allows 2 ms around
-the 25 fps grid, so that no container changes which frame is which: the change must be exactly 0.
+the 25 fps grid, so that no container changes which frame is which: the change must be exactly 0. (Where the decoded
+pixels turn out equal, here and in step 2, values are not computed again; that equal pixels give equal values in another
+process is what step 8 measures.)
 """,
     "decoder": """## 2. Decoder
 
-H.264 says exactly which pixels come out of sound data, so threads of the decoder can change only speed. `mitds eval`
-uses one all the same: only damaged streams are concealed differently with several, and these must not depend on
-luck. A release lists the digest of every item's decoded pixels, and `mitds eval` refuses to run where the real footage
+H.264 says exactly which pixels come out of undamaged data, so threads of the decoder can change only speed. `mitds
+eval` uses one all the same: damaged streams may be concealed differently with several, and must not depend on luck.
+A release lists the digest of every item's decoded pixels, and `mitds eval` refuses to run where the real footage
 decodes to others.
 """,
     "pixels": """## 3. Pixels
@@ -58,7 +62,8 @@ Who submits videos chooses the codec: low quality costs what the table says, and
 
 The whole output one pixel to the right, and one frame (40 ms) late. Such offsets come from padding, cropping, or an
 off-by-one in a pipeline. They are true errors of an output, so metrics may see them. PSNR and SSIM compare pixel by
-pixel and punish a shift that nobody sees; judges of faces hardly notice it.
+pixel and punish a shift that nobody sees. Metrics of lips move on single items as well: another crop of a mouth is
+another measurement of a few pixels, which only the mean over many items settles.
 """,
     "numerics": """## 6. Numerics of judges
 
@@ -73,8 +78,10 @@ says so; a tolerance is what a recomputation elsewhere is allowed.
     "boxes": """## 7. Reference boxes
 
 Metrics of scenes look for each person where the release's labels say the face is. Here every side of every box moves
-by one pixel, in or out at random: about what two detectors, or one detector on two encodings, disagree by. Boxes are
-part of a frozen release, the same for every system, so no leaderboard sees this step; who builds a release anew does.
+by one pixel, in or out at random: the least that two detectors, or one detector on two encodings, disagree by. Where
+boxes only say which of the output's faces is whose, nothing moves; where the first look is cut out by them, it does.
+Boxes are part of a frozen release, the same for every system, so no leaderboard sees this step; who builds a release
+anew does.
 """,
     "order": """## 8. Order, workers, cache
 

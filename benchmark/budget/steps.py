@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mitds.benchmark.words import number_text
-
 DEFAULT_METRICS = (
     *("psnr", "ssim", "lpips.alex", "identity.sface", "binding.lip-motion", "leakage.lip-motion"),
     *("lag-onset.lips", "interactivity", "var-exp", "fvd", "mmd", "fid"),
@@ -15,6 +13,9 @@ DEFAULT_METRICS = (
 
 OUTPUTS = ("wrong-voice", "always-talking", "blurred")
 """Controls whose outputs stand for generated videos, item after item in turn."""
+
+FACELESS = "blurred"
+"""Its faces are found on few frames, by luck: any change flips them. Metrics of scenes are not read there."""
 
 BASE = "base"
 """Everything as `mitds eval` does it."""
@@ -70,6 +71,16 @@ STEPS: dict[str, Step] = {
 """From decoding to the mean."""
 
 
+def judges(needs: str, control: str) -> bool:
+    """Tell whether a metric with such needs is read on outputs of a control."""
+    return needs != "scene" or control != FACELESS
+
+
+def short(value: float) -> str:
+    """Write a number with two digits, or as a whole one."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRow:
     """What one step moved in one metric.
@@ -78,11 +89,12 @@ class BudgetRow:
         step: Key of `STEPS`.
         metric: Metric id.
         change: Largest absolute change of a measurement (of an item or a person of it), of their mean, or of the
-            distance between the sets; for "sample" half of the interval.
+            distance between the sets; for "sample" half of the mean's interval.
         share: The same over |real - floor| of the release's anchors; None without them.
         values: Measurements that were compared.
         lost: Measurements that are there on one side only: a face is found, or not.
         limit: What `change` may be at most; None for anything.
+        items: Items it was measured on.
     """
 
     step: str
@@ -92,19 +104,32 @@ class BudgetRow:
     values: int
     lost: int = 0
     limit: float | None = None
+    items: int = 0
 
     @property
     def holds(self) -> bool:
         """False where more moved than may."""
         return self.limit is None or (self.change <= self.limit and not self.lost)
 
+    @property
+    def change_text(self) -> str:
+        """`change` as text, with what was lost."""
+        return short(self.change) + (f", {self.lost} lost" if self.lost else "")
+
+    @property
+    def share_text(self) -> str:
+        """`share` in percent."""
+        if not self.share:
+            return "–" if self.share is None else "0"
+        return f"{short(100 * self.share)} %"
+
     def words(self) -> dict[str, str]:
         """Return the row as texts."""
         return {
             "step": STEPS[self.step].label,
             "metric": self.metric,
-            "change": number_text(self.change, 2) + (f", {self.lost} lost" if self.lost else ""),
-            "share": "–" if self.share is None else f"{100 * self.share:.2g} %",
-            "limit": number_text(self.limit, 2),
+            "change": self.change_text,
+            "share": self.share_text,
+            "limit": "–" if self.limit is None else short(self.limit),
             "holds": "yes" if self.holds else "NO",
         }

@@ -16,7 +16,7 @@ from mitds.benchmark.evaluation.engine import (
     make_outputs,
     score_outputs,
 )
-from mitds.benchmark.evaluation.scale import axis_scores, floor_band
+from mitds.benchmark.evaluation.scale import axis_scores, floor_band, place
 from mitds.benchmark.evaluation.summary import Anchors, Measured, charged, penalties, summarise
 from mitds.benchmark.registries import CONTROLS
 from mitds.benchmark.results import Anchor, rows_by_metric, write_results, write_rows
@@ -113,7 +113,12 @@ def _anchor(
     if real is None or floor is None:
         return None
     rows = [rows_by_metric(measured[name].rows).get(metric, []) for name in degenerate]
-    return Anchor(floor=floor, real=real, penalty=penalties(rows, card, real))
+    at_real = {
+        place(row.item, row.person): float(row.value)
+        for row in rows_by_metric(measured[REAL].rows).get(metric, [])
+        if row.value is not None
+    }
+    return Anchor(floor=floor, real=real, penalty=penalties(rows, card, real), at_real=at_real)
 
 
 def _value(measured: Measured, metric: str) -> float | None:

@@ -2,8 +2,9 @@
 
 A failed output is charged the metric's penalty, the worst value that any control has on that item and person, and no
 value counts as worse than its penalty: so no output can gain by being damaged or left out. Scores are 0 at the floor
-(the control that the card names) and 1 at real footage; the aggregate is the lowest of the axes' scores, because a
-conversation is no better than its weakest ability, and because every control is at chance on one of them.
+(the control that the card names) and 1 at real footage, and nowhere does a measurement count for more than real footage
+does there: overacting on one item must not pay for another. The aggregate is the lowest of the axes' scores, because
+a conversation is no better than its weakest ability, and because every control is at chance on one of them.
 """
 
 from __future__ import annotations
@@ -67,6 +68,25 @@ def scaled(card: Card, anchor: Anchor, values_I: Floats) -> Floats:
     return np.asarray((values_I - anchor.floor) / span)
 
 
+def item_scores(card: Card, anchor: Anchor, rows: Iterable[Row], items: Sequence[str]) -> Floats:
+    """Return one metric's scores per item: 0 at the floor, at most 1 where real footage has its mean value.
+
+    Args:
+        card: Of the metric.
+        anchor: Its scale.
+        rows: Charged.
+        items: Item ids, in the order of the result.
+    """
+    return scaled(card, anchor, item_values((_capped(row, card, anchor) for row in rows), items))
+
+
+def _capped(row: Row, card: Card, anchor: Anchor) -> Row:
+    real = anchor.at_real.get(place(row.item, row.person))
+    if row.charged is None or real is None or card.better == "closer":
+        return row
+    return replace(row, charged=worse(card, row.charged, real, anchor.real))
+
+
 def score_draws(scores_I: Floats, clusters: Sequence[str]) -> Floats:
     """Return the bootstrap draws of a mean score, clipped to 0..1."""
     return np.clip(weighted_means(scores_I, cluster_weights(clusters)), 0, 1)
@@ -90,7 +110,7 @@ def axis_scores(
     anchors: Mapping[str, Anchor],
     items: Sequence[str],
 ) -> dict[str, Floats]:
-    """Return each axis's scores per item: the mean over its metrics; axes without a scale are left out.
+    """Return each axis's scores per item, by the metric of it that is lowest; axes without a scale are left out.
 
     Args:
         rows: Charged rows by metric id.
@@ -102,8 +122,10 @@ def axis_scores(
     for metric, card in cards.items():
         anchor = anchors.get(metric)
         if card.axis and anchor is not None and metric in rows and has_scale(card, anchor):
-            found.setdefault(card.axis, []).append(scaled(card, anchor, item_values(rows[metric], items)))
-    return {axis: np.mean(scores, axis=0) for axis, scores in sorted(found.items())}
+            scores_I = item_scores(card, anchor, rows[metric], items)
+            if np.isfinite(scores_I).any():
+                found.setdefault(card.axis, []).append(scores_I)
+    return {axis: min(scores, key=lambda s: float(np.nanmean(s))) for axis, scores in sorted(found.items())}
 
 
 def aggregate_draws(scores: Mapping[str, Floats], clusters: Sequence[str]) -> Floats:

@@ -15,6 +15,7 @@ from mitds.benchmark.evaluation.scale import (
     axis_scores,
     charge,
     has_scale,
+    item_scores,
     item_values,
     place,
     scaled,
@@ -169,7 +170,7 @@ def _metric_result(card: Card, anchor: Anchor, rows: Sequence[Row], items: Seque
     values_I = item_values(known, ids)
     score: Estimate | None = None
     if has_scale(card, anchor):
-        score = score_estimate(scaled(card, anchor, values_I), clusters)
+        score = score_estimate(item_scores(card, anchor, known, ids), clusters)
     return MetricResult(
         raw=estimate(values_I, clusters),
         score=score,

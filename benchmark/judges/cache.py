@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mitds.benchmark.contracts import Arrays
 from mitds.benchmark.footage import Footage
@@ -12,23 +17,36 @@ from mitds.config import digest
 from mitds.errors import BadShard
 from mitds.manifests.codec import pack_arrays, unpack_arrays
 from mitds.store import write_bytes
-from mitds.weights import cache_root
+from mitds.weights import cache_root, digests
+
+
+def judge_id(name: str, version: int, weight: str) -> str:
+    """Return the id of a judge: "yunet-places@1:8f2383e4", the version of its code and the weight's digest."""
+    return f"{name}@{version}:{digests([weight])[weight][:8]}"
+
+
+def content(array: NDArray[Any]) -> str:
+    """Return a digest of an array's shape and bytes, for the inputs of `judged`."""
+    data = np.ascontiguousarray(array)
+    return hashlib.sha256(f"{data.dtype.str}{data.shape}".encode() + data.tobytes()).hexdigest()[:16]
 
 
 def judged(footage: Footage, judge: str, inputs: object, see: Callable[[], Arrays]) -> Arrays:
-    """Return what a judge sees in footage, computing it only where neither memory nor disk has it.
+    """Return what a judge sees in footage, read-only, computing it only where neither memory nor disk has it.
 
     Set MITDS_JUDGE_CACHE=0 to keep nothing on disk.
 
     Args:
         footage: The video looked at.
-        judge: Name, version and weight digest of the judge: "sface@1:0ba9fbfa".
+        judge: Name, version and weight digest of the judge, as `judge_id` gives it.
         inputs: Whatever else decides the result (settings, a digest of boxes or sound), JSON-ready.
         see: Computes the arrays.
     """
     key = f"{judge}/{digest(judge, inputs)}"
     if key not in footage.seen:
         footage.seen[key] = _kept(_path(footage, judge, key), see)
+        for array in footage.seen[key].values():
+            array.setflags(write=False)  # all metrics share it
     arrays: Arrays = footage.seen[key]
     return arrays
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,9 @@ from mitds.annotators.identity.sface import DIMENSIONS, SFace
 from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Arrays
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.cache import judged
+from mitds.benchmark.judges.cache import content, judge_id, judged
 from mitds.config import plain
 from mitds.manifests.records import Array, ClipArrays
-from mitds.weights import digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +63,6 @@ class Faces:
     def of(cls, arrays: Arrays) -> Self:
         """Read what the judge stored."""
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
-
-
-def judge_id(name: str, version: int, weight: str) -> str:
-    """Return the id of a judge: "yunet-places@1:8f2383e4"."""
-    return f"{name}@{version}:{digests([weight])[weight][:8]}"
-
-
-def content(array: NDArray[Any]) -> str:
-    """Return a digest of an array's shape and bytes, for the inputs of `judged`."""
-    data = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{data.dtype.str}{data.shape}".encode() + data.tobytes()).hexdigest()[:16]
 
 
 def places(arrays: ClipArrays) -> Array:

@@ -12,12 +12,11 @@ from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Arrays
 from mitds.benchmark.footage import Footage, Frames
 from mitds.benchmark.judges import i3d_net
-from mitds.benchmark.judges.cache import judged
+from mitds.benchmark.judges.cache import judge_id, judged
 from mitds.weights import resolve
 from mitds.weights.arrays import read_arrays
 
 WEIGHTS = "metrics.i3d"
-JUDGE = "i3d@1:af5c50f0"
 WINDOW = 16
 """Frames in a window, and from one window to the next."""
 
@@ -29,7 +28,8 @@ def windows(footage: Footage) -> Arrays:
 
     The tail of less than 16 frames is not looked at; a video shorter than that has no row.
     """
-    return judged(footage, JUDGE, {"window": WINDOW}, lambda: {"logits_ND": _see(footage.frames_THWC)})
+    judge = judge_id("i3d", 1, WEIGHTS)
+    return judged(footage, judge, {"window": WINDOW}, lambda: {"logits_ND": _see(footage.frames_THWC)})
 
 
 def _see(frames_THWC: Frames) -> Features:

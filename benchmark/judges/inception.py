@@ -18,11 +18,10 @@ from torch.nn import functional as F
 from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Arrays
 from mitds.benchmark.footage import Footage, Frames
-from mitds.benchmark.judges.cache import judged
+from mitds.benchmark.judges.cache import judge_id, judged
 from mitds.weights import resolve
 
 WEIGHTS = "metrics.inception"
-JUDGE = "inception@1:7ff4a85c"
 STEP = 25
 """Frames from one picture that is looked at to the next."""
 SIDE = 299
@@ -32,9 +31,9 @@ Features = NDArray[np.float32]
 
 def pictures(footage: Footage) -> Arrays:
     """Return {"pool_ND"}: a row for every 25th frame, from frame 0."""
-    frames_NHWC = footage.frames_THWC[::STEP]
+    frames_NHWC, judge = footage.frames_THWC[::STEP], judge_id("inception", 1, WEIGHTS)
     return judged(
-        footage, JUDGE, {"step": STEP}, lambda: {"pool_ND": np.stack([pool(frame) for frame in frames_NHWC])}
+        footage, judge, {"step": STEP}, lambda: {"pool_ND": np.stack([pool(frame) for frame in frames_NHWC])}
     )
 
 

@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from mitds.annotators.runtime import single_threaded
 from mitds.weights import resolve
 from mitds.weights.arrays import read_arrays
-from mitds.weights.catalog import find
 
 Picture = NDArray[np.uint8]
 Trunk = Literal["alex", "vgg"]
@@ -126,11 +125,6 @@ def lpips_net(trunk: Trunk) -> LpipsNet:
 def weight_name(trunk: Trunk) -> str:
     """Return the catalogued name of the weights."""
     return f"metrics.lpips_{trunk}"
-
-
-def judge_id(trunk: Trunk) -> str:
-    """Return what decides the distances: this code's version and the weights."""
-    return f"lpips-{trunk}@1:{(find(weight_name(trunk)).sha256 or '')[:8]}"
 
 
 def _kernel(kernel_HWIO: NDArray[Any]) -> Tensor:

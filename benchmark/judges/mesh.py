@@ -16,10 +16,10 @@ from mitds.annotators.pose.face_mesh import POINTS, FaceMesh
 from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Scene
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.cache import judged
+from mitds.benchmark.judges.cache import judge_id, judged
+from mitds.benchmark.judges.faces import places
 from mitds.config import digest
 from mitds.manifests.records import Array
-from mitds.weights import digests
 
 RIGHT_EYE, LEFT_EYE = [33, 133], [263, 362]
 """Corners of the eyes, whose line gives a face's roll."""
@@ -49,9 +49,8 @@ def meshes(scene: Scene, footage: Footage) -> Array:
     """
     if scene.arrays is None:
         raise ValueError("faces are looked for at their places: the scene must have arrays")
-    seen_NT1 = scene.arrays.visible_NT[..., None]
-    place_NT4 = np.where(seen_NT1, scene.arrays.face_xyxy_NT4, np.nan).astype(np.float32)
-    judge = f"face-mesh@1:{digests(['pose.face_mesh'])['pose.face_mesh'][:8]}"
+    place_NT4 = places(scene.arrays)
+    judge = judge_id("face-mesh", 1, "pose.face_mesh")
     inputs = digest(place_NT4.shape, place_NT4.tobytes().hex())
     return judged(footage, judge, inputs, lambda: {"mesh_NTP3": _look(footage, place_NT4)})["mesh_NTP3"]
 

@@ -17,8 +17,8 @@ from mitds.annotators.asd.rows import heard_rows, visits
 from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Arrays, Scene
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.cache import judged
-from mitds.benchmark.judges.faces import Faces, content, faces, judge_id
+from mitds.benchmark.judges.cache import content, judge_id, judged
+from mitds.benchmark.judges.faces import Faces, faces
 from mitds.errors import UsageError
 from mitds.manifests.records import Array, ClipArrays, FaceTrack, SpeakingScores
 from mitds.weights import digests

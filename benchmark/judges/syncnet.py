@@ -6,7 +6,6 @@ windows, so that content alone decides the bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -17,23 +16,21 @@ from mitds.annotators.asd.mfcc import mfcc
 from mitds.annotators.runtime import single_threaded
 from mitds.benchmark.contracts import Arrays
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.cache import judged
+from mitds.benchmark.judges.cache import content, judge_id, judged
 from mitds.benchmark.judges.face_crops import crops, squares
-from mitds.benchmark.judges.faces import content, judge_id
 from mitds.benchmark.judges.recoding import as_crops, as_frames
 from mitds.benchmark.judges.release_tracks import ReleaseTrack, TracksConfig, link, scenes
 from mitds.benchmark.judges.s3fd import S3fd, S3fdConfig
 from mitds.benchmark.judges.syncnet_net import CEPSTRA, DIM, WINDOW, SyncNet, load_syncnet
 from mitds.config import plain
 from mitds.manifests.records import Array
-from mitds.time import AUDIO_HZ, CLIP_FPS
+from mitds.runs import runs_of
 from mitds.weights import resolve
 
 BLOCK = 20
 """Windows that the network sees at once."""
 STEP = 4
 """Cepstra from one window to the next."""
-FRAME_SAMPLES = int(AUDIO_HZ / CLIP_FPS)
 _INT16 = np.float32(32768 / 32767)
 """A 16-bit sample v is v / 32768 in a decoded wave; `mfcc` multiplies by 32767 and must get v back."""
 
@@ -118,9 +115,11 @@ def person_features(footage: Footage, xyxy_T4: Array) -> Array:
 
     def see() -> Arrays:
         embedding_WD = np.full((max(len(xyxy_T4) - WINDOW + 1, 0), DIM), np.nan, np.float32)
-        for run in _runs(np.isfinite(xyxy_T4.sum(axis=1))):
-            cut_THWC = crops(footage.frames_THWC[run], squares(xyxy_T4[run], "nearest"))
-            embedding_WD[run.start : run.stop - WINDOW + 1] = embed_lips(cut_THWC)
+        for first, end in runs_of(np.isfinite(xyxy_T4.sum(axis=1))):
+            if end - first >= WINDOW:
+                run = slice(first, end)
+                cut_THWC = crops(footage.frames_THWC[run], squares(xyxy_T4[run], "nearest"))
+                embedding_WD[first : end - WINDOW + 1] = embed_lips(cut_THWC)
         return {"embedding_WD": embedding_WD}
 
     return judged(footage, judge_id("syncnet-person", 1, "metrics.syncnet"), inputs, see)["embedding_WD"]
@@ -159,11 +158,3 @@ def _see_tracks(footage: Footage) -> Arrays:
         "stop_K": np.cumsum([len(track.xyxy_T4) for track in tracks], dtype=np.int64),
         "xyxy_M4": np.concatenate([np.zeros((0, 4)), *(track.xyxy_T4 for track in tracks)]),
     }
-
-
-def _runs(known_T: NDArray[np.bool_]) -> Iterator[slice]:
-    """Yield the runs of frames that are known and hold at least one window."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known_T, [False]]).astype(int)))
-    for start, stop in edges.reshape(-1, 2).tolist():
-        if stop - start >= WINDOW:
-            yield slice(start, stop)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.faces import faces, identities
-from mitds.benchmark.metrics.talk import Mask, Reals, undefined
+from mitds.benchmark.metrics.talk import Reals, undefined
 from mitds.manifests.records import ClipArrays
+from mitds.manifests.turns import Mask
 
 FEWEST = 3
 """Embedded frames of the real footage below which a person's identity is unknown."""

@@ -18,8 +18,9 @@ from mitds.annotators.asd.lip_signals import fill_gaps, known_runs
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.speaking import legible_N, lips
-from mitds.benchmark.metrics.talk import FPS, Mask, Reals, onsets, spoken_NT, undefined
+from mitds.benchmark.metrics.talk import FPS, Reals, onsets, undefined
 from mitds.manifests.records import ClipArrays
+from mitds.manifests.turns import Mask, spoken_NT
 
 FRAME_MS = 1000 / FPS
 Reach = tuple[int, int]

@@ -16,7 +16,8 @@ from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.face_motion import Kind, Signal
 from mitds.benchmark.metrics.listener_watch import Watched, Window, watch, window
-from mitds.benchmark.metrics.talk import SHORTEST, Mask, undefined
+from mitds.benchmark.metrics.talk import SHORTEST, undefined
+from mitds.manifests.turns import Mask
 
 NOISE = 1e-6
 """Variance that counts as none, in squared face units or radians, of levels and of steps alike. Coding alone moves a

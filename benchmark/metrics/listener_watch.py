@@ -8,7 +8,8 @@ from mitds.benchmark.contracts import Scene
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.face_motion import Motion, mean_face, motion
 from mitds.benchmark.judges.mesh import meshes
-from mitds.benchmark.metrics.talk import SHORTEST, Mask, listening_NT, spoken_NT
+from mitds.benchmark.metrics.talk import SHORTEST, listening_NT
+from mitds.manifests.turns import Mask, spoken_NT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mitds.benchmark.contracts import Card, Scene, Score
 from mitds.benchmark.footage import Footage, Frames
-from mitds.benchmark.judges.cache import judged
-from mitds.benchmark.judges.lpips_net import PLANS, Trunk, judge_id, lpips_net, weight_name
+from mitds.benchmark.judges.cache import judge_id, judged
+from mitds.benchmark.judges.lpips_net import PLANS, Trunk, lpips_net, weight_name
 from mitds.benchmark.metrics.psnr import check_pair
 
 _SOURCE = (
@@ -31,7 +31,8 @@ class _Lpips:
             return {"distance_T": lpips_T(*pair, trunk=self.trunk)}
 
         inputs = {"reference": real.digest, "stride": stride}
-        distance_T = judged(generated, judge_id(self.trunk), inputs, see)["distance_T"]
+        judge = judge_id(f"lpips-{self.trunk}", 1, weight_name(self.trunk))
+        distance_T = judged(generated, judge, inputs, see)["distance_T"]
         return [Score(value=float(distance_T.mean()), n=len(distance_T))]
 
 

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
 from mitds.benchmark.contracts import Scene, Score
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.faces import faces, places
-from mitds.benchmark.judges.syncnet import FRAME_SAMPLES, network, person_features, sound_features
+from mitds.benchmark.judges.syncnet import network, person_features, sound_features
 from mitds.benchmark.judges.syncnet_net import WINDOW
 from mitds.benchmark.metrics.sync_maths import SHIFT, Sync, overlap_curve, reading
-from mitds.benchmark.metrics.sync_readings import Reading, confidence, undefined
-from mitds.benchmark.metrics.talk import listed, margins, solo_NT
+from mitds.benchmark.metrics.sync_readings import Reading
+from mitds.benchmark.metrics.talk import listed, margins, solo_NT, undefined
 from mitds.manifests.records import Array, ClipArrays
 
 MIN_WINDOWS = 25
@@ -80,7 +81,7 @@ def _item(scene: Scene) -> _Item | None:
     if scene.clip is None or scene.arrays is None or scene.real.wave_S is None or not scene.clip.persons:
         return None
     wave_S, arrays = scene.real.wave_S, scene.arrays
-    heard = max(min(scene.real.shape.frames, len(wave_S) // FRAME_SAMPLES) - WINDOW + 1, 0)
+    heard = max(min(scene.real.shape.frames, len(wave_S) // SAMPLES_PER_FRAME) - WINDOW + 1, 0)
     visible_NW = _windows(np.isfinite(places(arrays).sum(axis=2)))[:, :heard]
     return _Item(scene.real, arrays, wave_S, visible_NW, _windows(solo_NT(scene.clip))[:, :heard], heard)
 
@@ -102,7 +103,7 @@ def by_person(scene: Scene, generated: Footage, when: Literal["seen", "speaking"
     """
     item = _item(scene)
     if item is None:
-        return [undefined(_BARE)]
+        return [Reading.undefined(_BARE)]
     wanted_NW = item.visible_NW & item.solo_NW if when == "speaking" else item.visible_NW
     confirmed_N = item.confirmed_N()
     return [_person(item, generated, n, wanted_W, confirmed_N[n]) for n, wanted_W in enumerate(wanted_NW)]
@@ -110,9 +111,9 @@ def by_person(scene: Scene, generated: Footage, when: Literal["seen", "speaking"
 
 def _person(item: _Item, generated: Footage, person: int, wanted_W: Bools, confirmed: bool) -> Reading:
     if not confirmed:
-        return undefined("no face is found at this person's place in the real footage", person)
+        return Reading.undefined("no face is found at this person's place in the real footage", person)
     if not item.enough(wanted_W):
-        return undefined("less than a second to read", person)
+        return Reading.undefined("less than a second to read", person)
     if not item.shown_N(generated)[person]:
         return Reading(status="no_face", person=person)
     sync = item.sync(generated, person, wanted_W)
@@ -129,14 +130,12 @@ def binding(scene: Scene, generated: Footage) -> Score:
     """
     item = _item(scene)
     if item is None:
-        return undefined(_BARE).score(confidence)
+        return undefined(_BARE)
     wanted_NNW = item.solo_NW[:, None] & item.visible_NW[None] & item.confirmed_N()[None, :, None]
     enough_NN = np.apply_along_axis(item.enough, 2, wanted_NNW)
     voice_N = np.isfinite(margins(np.where(enough_NN, 0.0, np.nan)))
     if voice_N.sum() < 2:
-        return undefined("fewer than two persons speak alone for a second with two faces in view").score(
-            confidence
-        )
+        return undefined("fewer than two persons speak alone for a second with two faces in view")
     asked_NN = enough_NN & voice_N[:, None]
     if not item.shown_N(generated)[asked_NN.any(axis=0)].all():
         return Score(value=None, status="no_face")

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
 from mitds.annotators.faces.boxes import iou
 from mitds.benchmark.contracts import Scene, Score, Status
 from mitds.benchmark.footage import Footage
 from mitds.benchmark.judges.release_tracks import ReleaseTrack
-from mitds.benchmark.judges.syncnet import (
-    FRAME_SAMPLES,
-    network,
-    release_tracks,
-    sound_features,
-    track_features,
-)
+from mitds.benchmark.judges.syncnet import network, release_tracks, sound_features, track_features
 from mitds.benchmark.metrics.sync_maths import Sync, padded_curve, reading
 from mitds.manifests.records import Array, ClipArrays
 
@@ -44,17 +39,17 @@ class Reading:
     n: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def undefined(cls, reason: str, person: int | None = None) -> Self:
+        """Return what is said of a scene that gives nothing to read."""
+        return cls(status="undefined", person=person, detail={"reason": reason})
+
     def score(self, read: Reads) -> Score:
         """Return the mean over tracks of what is asked for."""
         value = float(np.mean([read(sync) for sync in self.syncs])) if self.status == "ok" else None
         offsets = {"offset": [sync.offset for sync in self.syncs]} if self.syncs else {}
         detail = {**self.detail, **offsets}
         return Score(value=value, status=self.status, person=self.person, n=self.n, detail=detail)
-
-
-def undefined(reason: str, person: int | None = None) -> Reading:
-    """Return what is said of a scene that gives nothing to read."""
-    return Reading(status="undefined", person=person, detail={"reason": reason})
 
 
 def compat(scene: Scene, generated: Footage) -> list[Reading]:
@@ -69,7 +64,7 @@ def compat(scene: Scene, generated: Footage) -> list[Reading]:
     network()
     wave_S = scene.real.wave_S if scene.clip or generated.wave_S is None else generated.wave_S
     if wave_S is None:
-        return [undefined("no sound")]
+        return [Reading.undefined("no sound")]
     wanted, made = (_tracks(scene.arrays, footage) for footage in (scene.real, generated))
     return [_compat_person(n, tracks, made[n], generated, wave_S) for n, tracks in wanted.items()]
 
@@ -78,24 +73,29 @@ def _compat_person(
     person: int | None, wanted: list[ReleaseTrack], made: list[ReleaseTrack], footage: Footage, wave_S: Array
 ) -> Reading:
     if not wanted:
-        return undefined("no face of the real footage is over 100 px on more than 100 frames", person)
-    if not made:
+        return Reading.undefined("no face of the real footage is over 100 px on more than 100 frames", person)
+    if not _heard(wanted, wave_S):
+        return Reading.undefined("the sound ends before the face appears", person)
+    heard = _heard(made, wave_S)
+    if not heard:
         return Reading(status="no_face", person=person)
-    windows = [_heard_windows(track, wave_S) for track in made]
-    if min(windows) < 1:
-        return undefined("the sound ends before the face appears", person)
-    pairs = zip(made, windows, strict=True)
-    syncs = tuple(_compat_track(footage, track, wave_S, count) for track, count in pairs)
-    return Reading(syncs=syncs, person=person, n=sum(windows))
+    syncs = tuple(_compat_track(footage, track, wave_S, windows) for track, windows in heard)
+    return Reading(syncs=syncs, person=person, n=sum(windows for _, windows in heard))
+
+
+def _heard(tracks: list[ReleaseTrack], wave_S: Array) -> list[tuple[ReleaseTrack, int]]:
+    """Return the tracks under which there is sound for a window at least, each with its windows."""
+    counted = ((track, _heard_windows(track, wave_S)) for track in tracks)
+    return [(track, windows) for track, windows in counted if windows > 0]
 
 
 def _heard_windows(track: ReleaseTrack, wave_S: Array) -> int:
-    heard: int = min(len(wave_S) // FRAME_SAMPLES, track.frames.stop) - track.first
+    heard: int = min(len(wave_S) // SAMPLES_PER_FRAME, track.frames.stop) - track.first
     return max(heard - LOST, 0)
 
 
 def _compat_track(footage: Footage, track: ReleaseTrack, wave_S: Array, windows: int) -> Sync:
-    heard_S = wave_S[track.first * FRAME_SAMPLES : track.frames.stop * FRAME_SAMPLES]
+    heard_S = wave_S[track.first * SAMPLES_PER_FRAME : track.frames.stop * SAMPLES_PER_FRAME]
     sound_WD = sound_features(footage, heard_S, windows)
     return reading(padded_curve(track_features(footage, track)[:windows], sound_WD))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
@@ -13,10 +12,10 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.optimize import linear_sum_assignment
 
 from mitds.benchmark.contracts import Score
-from mitds.manifests.records import Clip, SpeechTurn, Turn
+from mitds.manifests.records import Clip
+from mitds.manifests.turns import Mask, spoken_NT, spoken_T
 from mitds.time import CLIP_FPS
 
-Mask = NDArray[np.bool_]
 Reals = NDArray[np.float64]
 Scores = NDArray[np.floating[Any]]
 """Judges give float32, arithmetic is float64."""
@@ -31,21 +30,6 @@ REACTION = 8
 PAUSE = 13
 """Frames of silence that make the next word an onset, and the last one an offset: half a second."""
 STEP = np.ones(3, np.bool_)
-
-
-def spoken_T(turns: Iterable[Turn | SpeechTurn], frames: int) -> Mask:
-    """Return True for the frames whose middle lies in a turn."""
-    middle_T = (np.arange(frames) + 0.5) / FPS
-    inside_T = np.zeros(frames, np.bool_)
-    for turn in turns:
-        inside_T |= (turn.start_s <= middle_T) & (middle_T < turn.end_s)
-    return inside_T
-
-
-def spoken_NT(clip: Clip) -> Mask:
-    """Return when each person speaks."""
-    rows = [spoken_T(person.turns, clip.frames) for person in clip.persons]
-    return np.array(rows, np.bool_).reshape(len(rows), clip.frames)
 
 
 def solo_NT(clip: Clip) -> Mask:

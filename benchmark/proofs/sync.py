@@ -123,9 +123,10 @@ def example() -> Sync:
     Raises:
         MissingWeights: If SyncNet v2 or the clip cannot be had.
     """
+    from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
     from mitds.benchmark.footage import read_footage
     from mitds.benchmark.judges.recoding import as_demo
-    from mitds.benchmark.judges.syncnet import FRAME_SAMPLES, embed_lips, embed_sound
+    from mitds.benchmark.judges.syncnet import embed_lips, embed_sound
     from mitds.benchmark.metrics.sync_readings import LOST
     from mitds.media.sound import read_sound
 
@@ -134,7 +135,7 @@ def example() -> Sync:
     if sound is None:
         raise NotVideo("the example has no sound", where=str(clip), remedy="Fetch it anew.")
     wave_S = sound.mono()
-    windows = min(len(crops_THWC), len(wave_S) // FRAME_SAMPLES) - LOST
+    windows = min(len(crops_THWC), len(wave_S) // SAMPLES_PER_FRAME) - LOST
     return reading(padded_curve(embed_lips(crops_THWC)[:windows], embed_sound(wave_S, windows)))
 
 

@@ -80,7 +80,7 @@ class BuiltRelease:
         release: What `release.json` holds.
         shards: The test shards.
         left_out: Why a clip gave no item, by clip key: "filtered", "no_sound", "nobody_in_view",
-            "too_many_people", "too_short", "no_good_window"; "" where it could have.
+            "too_many_people", "too_short", "no_good_window". Clips that could have given one are not listed.
     """
 
     release: Release
@@ -171,8 +171,8 @@ def build_release(
         config=_settings(config),
         models=dict(eyes.models),
     )
-    built = BuiltRelease(release, tuple(writer.paths), {p.clip.key: p.reason for p in plans})
-    write_json(out / FUNNEL, {**built.funnel, "left_out": {k: r for k, r in built.left_out.items() if r}})
+    built = BuiltRelease(release, tuple(writer.paths), {p.clip.key: p.reason for p in plans if p.reason})
+    write_json(out / FUNNEL, {**built.funnel, "left_out": built.left_out})
     write_json(out / LIST, release)
     return built
 

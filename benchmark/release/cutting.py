@@ -25,7 +25,6 @@ from mitds.benchmark.release.windows import (
     narrow,
     narrow_arrays,
     reference_frame,
-    speaks,
     switches,
     voices,
 )
@@ -35,6 +34,7 @@ from mitds.manifests.codec import clip_arrays_to_npz, to_json
 from mitds.manifests.dataset import LoadedClip
 from mitds.manifests.items import Item
 from mitds.manifests.records import Array, Clip, ClipArrays
+from mitds.manifests.turns import spoken_NT
 from mitds.media import Sound, write_video
 from mitds.time import AUDIO_HZ, CLIP_FPS
 
@@ -42,6 +42,7 @@ SMALL_FACE_PX = 64.0
 """Side of the smallest person's mean face, in the item's picture, below which faces are small."""
 OFFSCREEN_S = 0.2
 """Speech of nobody in view that makes an item one with an off-screen voice."""
+_EXPORT = "Annotate and export the clip again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +104,11 @@ def cut(loaded: LoadedClip, windows: Sequence[Window], config: ItemConfig) -> It
         config: How to encode.
 
     Raises:
-        BadShard: If the clip has fewer pictures than its record says.
+        BadShard: If the clip has no sound, or fewer pictures than its record says.
     """
     wave_S = loaded.wave()
     if wave_S is None:
-        raise BadShard(f"clip {loaded.clip.key} has no sound")
+        raise BadShard(f"clip {loaded.clip.key} has no sound", remedy=_EXPORT)
     padded_S = np.zeros(loaded.clip.frames * AUDIO_HZ // int(CLIP_FPS), np.float32)
     padded_S[: len(wave_S)] = wave_S[: len(padded_S)]
     voices_NS = voices(loaded.clip, padded_S)
@@ -116,7 +117,7 @@ def cut(loaded: LoadedClip, windows: Sequence[Window], config: ItemConfig) -> It
         pictures = (frame_HWC for k, frame_HWC in frames if k >= window.first)
         frames_THWC = _scaled(itertools.islice(pictures, window.frames), window)
         if len(frames_THWC) < window.frames:
-            raise BadShard(f"clip {loaded.clip.key} has fewer pictures than its record says")
+            raise BadShard(f"clip {loaded.clip.key} has fewer pictures than its record says", remedy=_EXPORT)
         yield _piece(
             loaded, window, frames_THWC, padded_S[window.samples], voices_NS[:, window.samples], config
         )
@@ -157,7 +158,7 @@ def _piece(
 
 def _scores(clip: Clip, arrays: ClipArrays, real: Footage) -> dict[str, float]:
     """Measure the window; what cannot be told is left out."""
-    speaks_NT = speaks(clip)
+    speaks_NT = spoken_NT(clip)
     side_N = _face_sides(arrays)
     scores = {
         "people": float(len(clip.persons)),
@@ -187,7 +188,7 @@ def subsets_of(clip: Clip, arrays: ClipArrays, camera_threshold: float) -> tuple
     at once in 5 % of the frames; "offscreen": somebody out of view speaks; "small-faces": the smallest face's
     mean side is below 64 px; "camera-motion": the background moves.
     """
-    scores, speakers = clip.scores, int(speaks(clip).any(axis=1).sum())
+    scores, speakers = clip.scores, int(spoken_NT(clip).any(axis=1).sum())
     belongs = {
         f"people-{len(clip.persons)}": True,
         "one-speaks": speakers == 1,

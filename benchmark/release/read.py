@@ -25,6 +25,7 @@ from mitds.time import AUDIO_HZ, CLIP_FPS
 
 MEMBERS = frozenset({"mp4", "wav", "json", "npz", "png", "flac"})
 _PNG_HEADER = b"\x89PNG\r\n\x1a\n"
+_ANEW = "Fetch the shard anew: a release is frozen."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class OpenRelease:
         if hashlib.sha256(data).hexdigest() != wanted:
             raise BadShard(
                 f"member {id}.{ext} is not the one the release lists", where=str(path),
-                remedy="Fetch the shard anew: a release is frozen.",
+                remedy=_ANEW,
             )  # fmt: skip
         return data
 
@@ -123,7 +124,7 @@ class OpenRelease:
         if found != (id, item.frames, item.width, item.height) or len(loaded.clip.persons) != len(
             item.people
         ):
-            raise BadShard(f"item {id}: its record disagrees with the release's list")
+            raise BadShard(f"item {id}: its record disagrees with the release's list", remedy=_ANEW)
         return loaded
 
     def _mix(self, item: Item) -> Array:
@@ -140,21 +141,24 @@ class OpenRelease:
             with soundfile.SoundFile(io.BytesIO(self.member(item.id, ext))) as file:
                 if (file.samplerate, file.channels, file.frames) != (AUDIO_HZ, channels, samples):
                     raise BadShard(
-                        f"item {item.id}: its {ext} is not {samples} samples of {channels} channels"
+                        f"item {item.id}: its {ext} is not {samples} samples of {channels} channels",
+                        remedy=_ANEW,
                     )
                 wave_SC = file.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise BadShard(f"item {item.id}: its {ext} does not decode: {error}") from error
+            raise BadShard(f"item {item.id}: its {ext} does not decode: {error}", remedy=_ANEW) from error
         return np.ascontiguousarray(wave_SC.T)
 
     def _reference(self, item: Item) -> Frame:
         data = self.member(item.id, "png")
         size = tuple(int.from_bytes(data[k : k + 4], "big") for k in (16, 20))
         if not data.startswith(_PNG_HEADER) or size != (item.width, item.height):
-            raise BadShard(f"item {item.id}: its reference frame is no PNG of {item.width}x{item.height}")
+            raise BadShard(
+                f"item {item.id}: its reference frame is no PNG of {item.width}x{item.height}", remedy=_ANEW
+            )
         frame_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if frame_HWC is None:
-            raise BadShard(f"item {item.id}: its reference frame does not decode")
+            raise BadShard(f"item {item.id}: its reference frame does not decode", remedy=_ANEW)
         return np.asarray(cv2.cvtColor(frame_HWC, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -162,7 +166,8 @@ def open_release(source: str | Path | Sequence[str]) -> OpenRelease:
     """Open a release.
 
     Args:
-        source: Its folder, its `release.json`, or patterns of its test shards, beside which the list lies.
+        source: Its folder, its `release.json`, or patterns of its test shards, beside which the list lies; on its own
+            or in a list.
 
     Raises:
         UsageError: If there is no list, or no shard.
@@ -185,14 +190,14 @@ def open_release(source: str | Path | Sequence[str]) -> OpenRelease:
 
 def _find(source: str | Path | Sequence[str]) -> tuple[Path, list[Path]]:
     """Return the list's path, and the shards if they were named."""
-    if isinstance(source, str | Path):
-        path = Path(source)
+    patterns = [str(source)] if isinstance(source, str | Path) else source
+    if len(patterns) == 1:
+        path = Path(patterns[0])
         if path.is_dir():
             return path / LIST, []
         if path.suffix == ".json":
             return path, []
-        source = [str(source)]
-    paths = expand(source)
+    paths = expand(patterns)
     return paths[0].parent / LIST, paths
 
 
@@ -203,7 +208,9 @@ def _places(release: Release, paths: Sequence[Path]) -> dict[str, tuple[Path, di
         for entry in index_shard(path):
             first, entries = found.setdefault(entry.key, (path, {}))
             if first != path:
-                raise BadShard(f"item {entry.key} is in two shards", where=str(path))
+                raise BadShard(
+                    f"item {entry.key} is in two shards", where=str(path), remedy="Give each shard once."
+                )
             entries[entry.ext] = entry
     wanted = {item.id: set(item.files) for item in release.items}
     for id in sorted(wanted.keys() | found.keys()):

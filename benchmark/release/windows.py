@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
 from mitds.manifests.records import Array, Clip, ClipArrays, SpeechTurn, Turn
+from mitds.manifests.turns import Mask, spoken_NT
 from mitds.time import AUDIO_HZ, CLIP_FPS
 
 FPS = float(CLIP_FPS)
@@ -28,36 +28,25 @@ UPPER_LIP, LOWER_LIP = [84, 85, 86], [90, 89, 88]
 OPEN_MOUTH = 5.0
 """Weight of the lips' opening (in face heights) against the probability of speaking."""
 
-Bools = NDArray[np.bool_]
 Choice = tuple[float, tuple[int, ...]]
 """Total worth of some windows, and which starts they are."""
 AnyTurn = TypeVar("AnyTurn", Turn, SpeechTurn)
 
 
-def speaks(clip: Clip) -> Bools:
-    """Return speaks_NT: True where the middle of a frame lies in a turn of the person."""
-    middle_T = (np.arange(clip.frames) + 0.5) / FPS
-    speaks_NT = np.zeros((len(clip.persons), clip.frames), bool)
-    for n, person in enumerate(clip.persons):
-        for turn in person.turns:
-            speaks_NT[n] |= (middle_T >= turn.start_s) & (middle_T < turn.end_s)
-    return speaks_NT
-
-
-def switches(speaks_NT: Bools) -> int:
+def switches(speaks_NT: Mask) -> int:
     """Count the times that one begins to speak after another did."""
     onset_NT = speaks_NT & ~np.pad(speaks_NT, ((0, 0), (1, 0)))[:, :-1]
     person_E = np.nonzero(onset_NT.T)[1]
     return int((np.diff(person_E) != 0).sum())
 
 
-def presentable(arrays: ClipArrays) -> Bools:
+def presentable(arrays: ClipArrays) -> Mask:
     """Return presentable_T: True where every face is in view and was detected, not interpolated."""
     seen_NT = arrays.visible_NT & np.isfinite(arrays.face_xyxy_NT4).all(axis=2) & (arrays.face_score_NT > 0)
     return np.asarray(seen_NT.all(axis=0))
 
 
-def worth(speaks_NT: Bools, arrays: ClipArrays, window: slice) -> float:
+def worth(speaks_NT: Mask, arrays: ClipArrays, window: slice) -> float:
     """Return how good an item a window makes, > 0; 0 where it makes none.
 
     A window needs a frame that shows every face, and speech of somebody in view. Best are windows in which
@@ -74,7 +63,7 @@ def worth(speaks_NT: Bools, arrays: ClipArrays, window: slice) -> float:
 
 def choose(clip: Clip, arrays: ClipArrays, frames: int, count: int) -> tuple[int, ...]:
     """Return the first frames of up to `count` windows that do not overlap, of the greatest total worth."""
-    speaks_NT = speaks(clip)
+    speaks_NT = spoken_NT(clip)
     starts = range(0, clip.frames - frames + 1, STEP)
     worths = [worth(speaks_NT, arrays, slice(s, s + frames)) for s in starts]
     best: list[Choice] = [(0.0, ())] * (len(worths) + 1)
@@ -99,8 +88,8 @@ def reference_frame(arrays: ClipArrays) -> int:
 
     Systems start from it: an open mouth in it would have to be closed first.
     """
-    quiet_T = np.nan_to_num(arrays.speaking_NT, nan=0.5) + OPEN_MOUTH * _opening(arrays)
-    cost_T = np.where(presentable(arrays), np.round(quiet_T.max(axis=0), 1), np.inf)
+    quiet_NT = np.nan_to_num(arrays.speaking_NT, nan=0.5) + OPEN_MOUTH * _opening(arrays)
+    cost_T = np.where(presentable(arrays), np.round(quiet_NT.max(axis=0), 1), np.inf)
     return int(cost_T.argmin())
 
 

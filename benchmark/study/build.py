@@ -16,8 +16,6 @@ from mitds.errors import UsageError
 from mitds.store import write_json
 
 PAGE = "page"
-
-
 QUESTION = "Which video looks more like a real conversation?"
 _MOST_QUESTIONS = 8
 

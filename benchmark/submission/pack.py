@@ -188,8 +188,8 @@ def _scores(evaluation: Path | None, seeds: list[int]) -> tuple[list[dict[str, A
         )
     folders = {seed: evaluation if single else evaluation / str(seed) for seed in seeds}
     rows = [row for seed, folder in sorted(folders.items()) for row in _score_rows(folder, seed)]
-    signatures = {_signature(folder) for folder in folders.values()} - {None}
-    return rows, sorted({row["metric"] for row in rows}), " ; ".join(sorted(filter(None, signatures))) or None
+    signatures = {found for folder in folders.values() if (found := _signature(folder))}
+    return rows, sorted({row["metric"] for row in rows}), " ; ".join(sorted(signatures)) or None
 
 
 def _score_rows(folder: Path, seed: int) -> Iterator[dict[str, Any]]:

@@ -31,6 +31,10 @@ class Problem:
     what: str
     remedy: str
 
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.row}" if self.row is not None else self.file
+        return f"{self.code}  {f'{place}: ' if place else ''}{self.what}. {self.remedy}"
+
 
 def problem(code: str, what: str, file: str = "", row: int | None = None) -> Problem:
     """Return a problem with its code's remedy; what comes from the bundle is made harmless to print."""

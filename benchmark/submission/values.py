@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
+from mitds.benchmark.cards import card_of
 from mitds.benchmark.contracts import Card
 from mitds.benchmark.registries import METRICS
 from mitds.benchmark.results import Row
@@ -35,8 +35,7 @@ def _card(metric: str) -> Card | None:
     """Return the card of a metric of single items; None where there is no such metric."""
     if metric not in METRICS.names():
         return None
-    found: Any = METRICS.get(metric)
-    card: Card = found.card
+    card = card_of(metric)
     return None if card.needs == "set" else card
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mitds.benchmark.budget import BudgetRow, write_budget
+from mitds.benchmark.budget import BudgetRow
 from mitds.benchmark.budget.alterations import ALTERATIONS, Case, jittered, one_frame, one_pixel, recoded, rgb
+from mitds.benchmark.budget.comparing import compared, mean, sample_rows, step_rows
 from mitds.benchmark.budget.looking import measured
-from mitds.benchmark.budget.measuring import compared, mean, sample_rows
+from mitds.benchmark.budget.measuring import PROCESSORS
+from mitds.benchmark.budget.page import page
+from mitds.benchmark.budget.prose import PARTS
 from mitds.benchmark.budget.steps import BASE, RAW, STEPS
 from mitds.benchmark.contracts import Scene
 from mitds.benchmark.footage import Footage, Frames, read_footage
@@ -204,21 +207,36 @@ def some_rows(numeric: float, exact: float) -> list[BudgetRow]:
     ]
 
 
-def test_the_page_tells_what_holds(tmp_path: Path) -> None:
-    write_budget(tmp_path / "page.md", some_rows(numeric=1e-10, exact=0.0), a_release(), 1)
-    page = (tmp_path / "page.md").read_text()
-    assert "Nothing, not one bit" in page
-    assert "Below the card's tolerance" in page
-    assert "x264 at crf 28 (PSNR 20 %)" in page
-    assert "| x264 at crf 28 | 2 | 0.001 |" in page
-    assert "| `ssim@1` | 1e-09 | 1e-10 | yes |" in page
-    assert "The sample is the largest term** in 1 of 1 metrics" in page
+def test_the_page_tells_what_holds() -> None:
+    text = page(some_rows(numeric=1e-10, exact=0.0), a_release())
+    assert "Nothing, not one bit" in text
+    assert "Below the card's tolerance" in text
+    assert "  - x264 at crf 28: PSNR 20 %\n" in text
+    assert "| 4 x264 at crf 28 | 2 | 0.001 |" in text
+    assert "| `ssim@1` | 1e-09 | 1e-10 | yes |" in text
+    assert "The sample is the largest term** in 1 of 1 metrics" in text
 
 
-def test_the_page_flags_what_does_not(tmp_path: Path) -> None:
-    write_budget(tmp_path / "page.md", some_rows(numeric=1e-6, exact=1e-12), a_release(), 1)
-    page = (tmp_path / "page.md").read_text()
-    assert "These must move nothing, and do:** PSNR, mp4 re-muxed to mkv: 1e-12 where 0 is allowed" in page
-    assert "Beyond the card's tolerance:** SSIM" in page
-    assert "**NO**" in page
-    assert "not one bit" not in page
+def test_the_page_flags_what_does_not() -> None:
+    text = page(some_rows(numeric=1e-6, exact=1e-12), a_release())
+    assert "These must move nothing, and do:** PSNR, mp4 re-muxed to mkv: 1e-12 where 0 is allowed" in text
+    assert "Beyond the card's tolerance:** SSIM" in text
+    assert "**NO**" in text
+    assert "not one bit" not in text
+
+
+def test_every_step_is_measured_and_explained() -> None:
+    elsewhere = {*PROCESSORS, "threads", "workers", "cache", "sample"}
+    assert {step.varied or name for name, step in STEPS.items()} <= {*ALTERATIONS, *elsewhere}
+    assert {step.against for step in STEPS.values()} <= ALTERATIONS.keys()
+    assert {step.part for step in STEPS.values()} == PARTS.keys()
+
+
+def test_step_rows_know_what_each_step_may_move() -> None:
+    cards = {PSNR: Psnr.card}
+    one = {PSNR: {"a": 30.0, "b": 40.0}}
+    found = {BASE: one, RAW: {PSNR: {"a": 32.0, "b": 40.0}}, "mkv": one, "threads": one, "boxes": {}}
+    rows = {row.step: row for row in step_rows(found, cards, {PSNR: 20.0})}
+    assert set(rows) == {"mkv", "crf12", "threads"}
+    assert (rows["crf12"].change, rows["crf12"].share, rows["crf12"].limit) == (2.0, 0.1, None)
+    assert (rows["mkv"].limit, rows["threads"].limit) == (0.0, Psnr.card.tolerance)

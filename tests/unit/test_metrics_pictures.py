@@ -10,7 +10,8 @@ import pytest
 
 from mitds.benchmark.contracts import Scene
 from mitds.benchmark.footage import Footage, Frames
-from mitds.benchmark.judges.lpips_net import PLANS, LpipsNet, Plan, judge_id
+from mitds.benchmark.judges.cache import judge_id
+from mitds.benchmark.judges.lpips_net import PLANS, LpipsNet, Plan, weight_name
 from mitds.benchmark.metrics import lpips
 from mitds.benchmark.metrics.lpips import LpipsAlex, LpipsVgg, lpips_T
 from mitds.benchmark.metrics.psnr import CAP_DB, Psnr, mse, psnr_T
@@ -242,7 +243,7 @@ def test_distances_are_kept_for_this_pair_and_this_network_only(asked: list[tupl
 
 
 def test_judge_ids_name_the_weights() -> None:
-    assert judge_id("alex") == "lpips-alex@1:443c5bc3"
+    assert judge_id("lpips-alex", 1, weight_name("alex")) == "lpips-alex@1:443c5bc3"
     assert set(PLANS) == {LpipsAlex.trunk, LpipsVgg.trunk}
 
 

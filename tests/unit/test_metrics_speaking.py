@@ -10,7 +10,8 @@ import pytest
 
 from mitds.benchmark.contracts import Metric, Scene, Score
 from mitds.benchmark.footage import Footage
-from mitds.benchmark.judges.faces import Faces, content
+from mitds.benchmark.judges.cache import content
+from mitds.benchmark.judges.faces import Faces
 from mitds.benchmark.judges.speaking import Speaking, tracks_of
 from mitds.benchmark.metrics import binding, lag, leakage
 from mitds.benchmark.metrics.binding import BindingLipMotion, BindingLrAsd
@@ -23,12 +24,12 @@ from mitds.benchmark.metrics.talk import (
     offsets,
     onsets,
     solo_NT,
-    spoken_T,
     verdict,
 )
 from mitds.benchmark.proofs.speaking import FRAMES, mouth, talking
 from mitds.benchmark.registries import METRICS
 from mitds.manifests.records import ClipArrays, SpeechTurn, Turn
+from mitds.manifests.turns import spoken_T
 
 ALL = (BindingLipMotion, BindingLrAsd, LeakageLipMotion, LeakageLrAsd, LagOnset, LagOffset)
 TURNS = (((0.6, 2.0),), ((2.6, 4.4),))

@@ -414,6 +414,22 @@ def test_the_release_s_rule_decides_who_is_scored(acted: SimpleNamespace) -> Non
     assert least.value == pytest.approx(0, abs=1e-4)
 
 
+def test_a_face_that_comes_after_the_sound_is_the_output_s_fault(acted: SimpleNamespace) -> None:
+    scene, output = stage()
+    assert scene.arrays is not None
+    face_NT4 = np.nan_to_num(scene.arrays.face_xyxy_NT4.astype(float))
+    face_NT4[:, 0] = face_NT4[:, 1]
+    whole, late = ReleaseTrack(0, face_NT4[0]), ReleaseTrack(40, face_NT4[0, 40:])
+    short = replace(scene, real=Footage(scene.real.frames_THWC, np.zeros(42 * 640, np.float32)))
+    compat = sync.SyncCCompat()
+    acted.tracks = {0: [whole], 1: [late]}
+    assert compat.score(short, output)[0].status == "no_face"
+    acted.tracks = {0: [whole], 1: [whole, late]}
+    assert (compat.score(short, output)[0].status, compat.score(short, output)[0].n) == ("ok", 37)
+    acted.tracks = {0: [late], 1: [whole]}
+    assert compat.score(short, output)[0].status == "undefined"
+
+
 def test_a_bare_video_is_scored_under_its_own_sound(acted: SimpleNamespace) -> None:
     acted.tracks = {0: [ReleaseTrack(20, np.tile(box(0), (120, 1)))], 1: []}
     bare = Scene("bare", footage(sound=False))

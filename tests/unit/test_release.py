@@ -25,7 +25,6 @@ from mitds.benchmark.release.windows import (
     narrow_arrays,
     reference_frame,
     scaled_size,
-    speaks,
     switches,
     voices,
 )
@@ -34,6 +33,7 @@ from mitds.manifests.codec import clip_arrays_to_npz, to_json
 from mitds.manifests.dataset import LoadedClip, load
 from mitds.manifests.records import Array, Clip, ClipArrays, SpeechTurn, Turn
 from mitds.manifests.shards import ShardWriter
+from mitds.manifests.turns import spoken_NT
 from mitds.media import write_video
 from mitds.time import AUDIO_HZ, CLIP_FPS
 from tests import factories
@@ -181,8 +181,8 @@ def test_every_clip_ends_somewhere_with_a_reason(media: Path, tmp_path: Path):
         replace(make_clip(4, source=2), persons=()),
     ]
     built = build_release([write(tmp_path, media, clips)], tmp_path / "out", CONFIG, NamedFaces())
-    reasons = [built.left_out[c.key] for c in clips]
-    assert reasons == ["", "filtered", "too_short", "no_good_window", "nobody_in_view"]
+    reasons = [built.left_out.get(c.key) for c in clips]
+    assert reasons == [None, "filtered", "too_short", "no_good_window", "nobody_in_view"]
     assert built.release.held_out == tuple(c.key for c in clips[1:4])
     assert built.funnel == {"clips": 5, "tested": 1, "train": 1, "held_out": 3, "items": 2}
 
@@ -215,7 +215,9 @@ def test_a_clip_given_twice_is_refused(media: Path, tmp_path: Path):
 
 
 def test_a_release_opens_by_folder_list_or_shards(built: Path):
-    opened = [open_release(s) for s in (built, built / "release.json", str(built / "test-*.tar"))]
+    opened = [
+        open_release(s) for s in (built, built / "release.json", str(built / "test-*.tar"), [str(built)])
+    ]
     assert len({o.release.digest for o in opened}) == 1
     assert all(o.ids == opened[0].ids for o in opened)
 
@@ -288,7 +290,7 @@ def test_windows_prefer_the_change_of_speaker():
     clip = talking((0, 0.0, 4.0), (1, 4.0, 8.0))
     (first,) = choose(clip, arrays_of(clip), 50, 1)
     assert first < 100 < first + 50
-    assert switches(speaks(clip)[:, first : first + 50]) == 1
+    assert switches(spoken_NT(clip)[:, first : first + 50]) == 1
 
 
 def test_windows_do_not_overlap_and_leave_no_room_unused():
@@ -322,7 +324,7 @@ def test_turns_are_cut_and_shifted_to_the_window():
     assert [(t.start_s, t.end_s) for t in item.persons[1].turns] == [(1.5, 2.0)]
     assert item.offscreen == (SpeechTurn(voice="V9", start_s=0.0, end_s=0.25),)
     assert (item.start, item.end) == (clip.start + 1, clip.start + 3)
-    assert np.array_equal(speaks(item), speaks(clip)[:, window.span])
+    assert np.array_equal(spoken_NT(item), spoken_NT(clip)[:, window.span])
 
 
 def test_boxes_and_poses_scale_with_the_picture_and_absence_stays():
@@ -440,7 +442,7 @@ def test_items_sort_into_subsets(built: Path):
     release = open_release(built)
     for id in release.ids:
         clip, subsets = release.scene(id).clip, release.item(id).subsets
-        speakers = int(speaks(clip).any(axis=1).sum())
+        speakers = int(spoken_NT(clip).any(axis=1).sum())
         assert {"people-2", "small-faces"} <= set(subsets)
         assert ("one-speaks" in subsets) == (speakers == 1)
         assert ("switch" in subsets) == (clip.scores["switches"] > 0)

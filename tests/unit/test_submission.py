@@ -711,6 +711,12 @@ def test_values_that_are_no_numbers_are_told(value: str, folder: Path, release: 
     assert codes(folder, release)
 
 
+def test_a_problem_reads_as_a_line() -> None:
+    told = problem("V-RANGE", "psnr@1 is 900.0", SCORES, 7)
+    assert str(told) == "V-RANGE  scores.jsonl:7: psnr@1 is 900.0. Score the videos with mitds."
+    assert str(problem("S-BUNDLE", "it is torn")).startswith("S-BUNDLE  it is torn. Give the folder")
+
+
 def test_only_the_release_decides_what_is_undefined(release: Path, evaluation: Path, tmp_path: Path) -> None:
     for seed in range(3):
         (tmp_path / "runs" / str(seed)).mkdir(parents=True)
