@@ -43,7 +43,7 @@ class Cost:
             "metric": self.metric,
             "CPU-s a clip": f"{self.seconds:.2f}",
             "CPU-h for 1,000": f"{self.seconds * CLIPS / 3600:.2f}",
-            "judges": f"{self.items} items, {self.frames} frames",
+            "measured on": f"{self.items} items, {self.frames} frames",
         }
 
 

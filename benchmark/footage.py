@@ -79,6 +79,21 @@ class Footage:
         content.update(np.ascontiguousarray(self.frames_THWC).data)
         return content.hexdigest()[:32]
 
+    def sample(self, every: int) -> NDArray[np.int64]:
+        """Return one frame of each `every` frames, drawn by the content: nobody can foresee which ones are looked at.
+
+        An output whose other frames are worse than these would have to be made anew until the draw fits, for every
+        stretch of it at once.
+        """
+        count = len(self.frames_THWC)
+        return np.array(
+            [start + self._draw(start, min(every, count - start)) for start in range(0, count, every)],
+            np.int64,
+        )
+
+    def _draw(self, start: int, among: int) -> int:
+        return int(hashlib.sha256(f"{self.digest}/{start}".encode()).hexdigest()[:8], 16) % among
+
     @property
     def shape(self) -> Shape:
         """Frames, width and height."""

@@ -45,7 +45,8 @@ def _weights(clusters: tuple[str, ...], draws: int) -> Floats:
 def weighted_means(values_I: Floats, weights_BI: Floats) -> Floats:
     """Return the mean of the values that are there (not NaN) in each draw; NaN where a draw holds none."""
     there_I = np.isfinite(values_I)
-    total_B = weights_BI[:, there_I] @ values_I[there_I]
+    # No BLAS: its threads may change the order of sums.
+    total_B = np.einsum("bi,i->b", weights_BI[:, there_I], values_I[there_I])
     weight_B = weights_BI[:, there_I].sum(axis=1)
     mean_B: Floats = np.divide(total_B, weight_B, out=np.full(len(total_B), np.nan), where=weight_B > 0)
     return mean_B

@@ -100,9 +100,18 @@ def _measure(
     videos = folder / "controls" / name / "videos"
     failed = make_outputs(folder, release, "control", name, videos, config, progress)
     if failed:
-        raise UsageError(f"the control {name} cannot be made: {failed}")
+        raise UsageError(
+            f"the control {name} cannot be made: {failed}",
+            remedy="This is a fault of the release or of mitds: see the message.",
+        )
     paths = {item.id: videos / f"{item.id}.mp4" for item in release.items}
-    return score_outputs(folder, release, paths, chosen, config, progress, name)
+    measured = score_outputs(folder, release, paths, chosen, config, progress, name)
+    if measured.messages:
+        raise UsageError(
+            f"the control {name} cannot be scored: {measured.messages}",
+            remedy="This is a fault of the release or of mitds: see the message.",
+        )
+    return measured
 
 
 def _anchor(

@@ -117,7 +117,7 @@ def make_outputs(
         What went wrong, by item; an answer that could not be made is absent.
     """
     out.mkdir(parents=True, exist_ok=True)
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {
             "release": str(folder),
             "item": item.id,

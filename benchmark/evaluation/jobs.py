@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,8 @@ def _observe(metric: SetMetric, scene: Scene, footage: Footage, folder: Path) ->
 
 
 def _row(metric: str, one: Score) -> dict[str, Any]:
+    if one.value is not None and not math.isfinite(one.value):
+        raise ValueError(f"{metric} gives {one.value}: a metric must say what is wrong by its status")
     return {
         "metric": metric,
         "person": one.person,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mitds.benchmark.cards import all_cards
 from mitds.benchmark.contracts import Card, SetScore
 from mitds.benchmark.evaluation.scale import (
     aggregate,
@@ -144,7 +145,7 @@ def _complete(axes: Mapping[str, Any], cards: Mapping[str, Card], measured: Meas
 
 def all_axes() -> frozenset[str]:
     """Return the abilities the aggregate is made of."""
-    return frozenset({"likeness", "identity", "binding", "silence", "motion"})
+    return frozenset(card.axis for card in all_cards() if card.axis)
 
 
 def signature(release: Release, anchors: Anchors, metrics: Sequence[str]) -> str:
@@ -165,7 +166,8 @@ def signature(release: Release, anchors: Anchors, metrics: Sequence[str]) -> str
 
 def _metric_result(card: Card, anchor: Anchor, rows: Sequence[Row], items: Sequence[Item]) -> MetricResult:
     ids, clusters = [i.id for i in items], [i.cluster for i in items]
-    known = [row for row in rows if row.item in set(ids)]
+    wanted = set(ids)
+    known = [row for row in rows if row.item in wanted]
     defined = [row for row in known if row.status != "undefined"]
     values_I = item_values(known, ids)
     score: Estimate | None = None

@@ -31,7 +31,7 @@ class FacesConfig:
         reach: Else the distance of centres that is allowed, in sides of the larger box: heads move.
         max_ratio: Else the ratio of sides that is allowed: faces in the background do not stand in.
         duplicate: Share of the smaller box above which two detections are one face.
-        stride: Every stride-th frame is embedded.
+        stride: One frame of each `stride` frames is embedded.
     """
 
     min_iou: float = 0.2
@@ -84,15 +84,15 @@ def faces(arrays: ClipArrays, footage: Footage) -> Faces:
 
 
 def identities(arrays: ClipArrays, footage: Footage) -> tuple[Array, NDArray[np.int64]]:
-    """Embed the found faces on every fifth frame.
+    """Embed the found faces on one frame of each five, drawn by the content.
 
     Returns:
         embedding_NED, unit norm, D = 128, zero where no face was found; and the E frames, frame_E.
     """
     seen = faces(arrays, footage)
-    frame_E = np.arange(0, footage.shape.frames, CONFIG.stride)
+    frame_E = footage.sample(CONFIG.stride)
     inputs = {"landmarks": content(seen.landmarks_NT52), "config": plain(CONFIG)}
-    judge = judge_id("sface", 1, "identity.sface")
+    judge = judge_id("sface", 2, "identity.sface")
     found = judged(footage, judge, inputs, lambda: _embed(footage.frames_THWC, seen, frame_E))
     return found["embedding_NED"], frame_E
 

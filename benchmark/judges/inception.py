@@ -23,17 +23,20 @@ from mitds.weights import resolve
 
 WEIGHTS = "metrics.inception"
 STEP = 25
-"""Frames from one picture that is looked at to the next."""
+"""Of how many frames one is looked at."""
 SIDE = 299
 
 Features = NDArray[np.float32]
 
 
 def pictures(footage: Footage) -> Arrays:
-    """Return {"pool_ND"}: a row for every 25th frame, from frame 0."""
-    frames_NHWC, judge = footage.frames_THWC[::STEP], judge_id("inception", 1, WEIGHTS)
+    """Return {"pool_ND"}: a row for one frame of each 25, drawn by the content."""
+    frames_NHWC, judge = footage.frames_THWC[footage.sample(STEP)], judge_id("inception", 1, WEIGHTS)
     return judged(
-        footage, judge, {"step": STEP}, lambda: {"pool_ND": np.stack([pool(frame) for frame in frames_NHWC])}
+        footage,
+        judge,
+        {"one_of": STEP},
+        lambda: {"pool_ND": np.stack([pool(frame) for frame in frames_NHWC])},
     )
 
 

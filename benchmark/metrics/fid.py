@@ -19,9 +19,9 @@ class Fid:
     card: ClassVar[Card] = Card(
         id="fid.inception2048@1",
         title="FID",
-        says="Fréchet distance of the 2048 pooled activations of Inception (2015) of every 25th frame from frame 0, "
-        "resized once to 299 x 299 px, bicubic with anti-aliasing, whatever the aspect ratio. Biased upwards when "
-        "pictures are few: read it beside its floor and n.",
+        says="Fréchet distance of the 2048 pooled activations of Inception (2015) of one frame of each 25, drawn by "
+        "the content, resized once to 299 x 299 px, bicubic with anti-aliasing, whatever the aspect ratio. Biased "
+        "upwards when pictures are few: read it beside its floor and n.",
         better="lower",
         needs="set",
         bounds=(0.0, None),

@@ -54,7 +54,8 @@ class Identity:
     card: ClassVar[Card] = Card(
         id="identity.sface@1",
         title="Identity",
-        says="Mean cosine of the SFace embeddings of a person's face on every fifth frame of the output and of "
+        says="Mean cosine of the SFace embeddings of a person's face in the output, on one frame of each five drawn by "
+        "its content, and of "
         "the person's mean embedding in the item's real footage; frames without a face count as 0.",
         better="higher",
         needs="scene",
@@ -70,8 +71,9 @@ class Identity:
         """Return one score for each person; undefined for those whom the real footage shows too briefly."""
         if scene.arrays is None or not len(scene.arrays.visible_NT):
             return [undefined("no labels")]
-        mean_ND, asked_NE = _known(scene.arrays, scene.real)
-        cosine_NEN, found_NE = _cosines(scene.arrays, generated, mean_ND)
+        mean_ND, seen_NT = _known(scene.arrays, scene.real)
+        cosine_NEN, found_NE, frame_E = _cosines(scene.arrays, generated, mean_ND)
+        asked_NE = seen_NT[:, frame_E]
         return [self._score(cosine_NEN[n, :, n], found_NE[n], asked_NE[n], n) for n in range(len(mean_ND))]
 
     def _score(self, cosine_E: Reals, found_E: Mask, asked_E: Mask, n: int) -> Score:
@@ -91,7 +93,8 @@ class IdentitySwap:
     card: ClassVar[Card] = Card(
         id="identity-swap.sface@1",
         title="Identity swaps",
-        says="Share of every fifth frame on which the face at a person's place is missing, or nearer (SFace) to "
+        says="Share of the frames, one of each five drawn by the output's content, on which the face at a "
+        "person's place is missing, or nearer (SFace) to "
         "another person of the item than to that person.",
         better="lower",
         needs="scene",
@@ -106,9 +109,10 @@ class IdentitySwap:
         """Return one score for each person; undefined where the real footage shows fewer than two people."""
         if scene.arrays is None or not len(scene.arrays.visible_NT):
             return [undefined("no labels")]
-        mean_ND, asked_NE = _known(scene.arrays, scene.real)
-        known_N = np.asarray(asked_NE.any(axis=1))
-        cosine_NEN, found_NE = _cosines(scene.arrays, generated, mean_ND)
+        mean_ND, seen_NT = _known(scene.arrays, scene.real)
+        known_N = np.asarray(seen_NT.any(axis=1))
+        cosine_NEN, found_NE, frame_E = _cosines(scene.arrays, generated, mean_ND)
+        asked_NE = seen_NT[:, frame_E]
         return [self._score(cosine_NEN[n], found_NE[n], asked_NE[n], known_N, n) for n in range(len(mean_ND))]
 
     def _score(self, cosine_EN: Reals, found_E: Mask, asked_E: Mask, known_N: Mask, n: int) -> Score:
@@ -130,23 +134,22 @@ def mean_embedding(embedding_ED: NDArray[np.float32], found_E: Mask) -> Reals:
 
 
 def _known(arrays: ClipArrays, real: Footage) -> tuple[Reals, Mask]:
-    """Return each person's mean real embedding, mean_ND, and the frames that are asked, asked_NE."""
-    embedding_NED, found_NE = _embedded(arrays, real)
-    asked_NE = found_NE & (found_NE.sum(axis=1, keepdims=True) >= FEWEST)
-    rows = [mean_embedding(e_ED, a_E) for e_ED, a_E in zip(embedding_NED, asked_NE, strict=True)]
-    return np.stack(rows), asked_NE
+    """Return each person's mean real embedding, mean_ND, and the real frames that show the face, seen_NT.
+
+    Persons whose face the real footage shows on fewer than three embedded frames are shown nowhere.
+    """
+    embedding_NED, frame_E = identities(arrays, real)
+    found_NT = faces(arrays, real).found_NT
+    known_N1 = found_NT[:, frame_E].sum(axis=1, keepdims=True) >= FEWEST
+    rows = [mean_embedding(e_ED, f_E) for e_ED, f_E in zip(embedding_NED, found_NT[:, frame_E], strict=True)]
+    return np.stack(rows), found_NT & known_N1
 
 
-def _embedded(arrays: ClipArrays, footage: Footage) -> tuple[NDArray[np.float32], Mask]:
+def _cosines(arrays: ClipArrays, footage: Footage, mean_ND: Reals) -> tuple[Reals, Mask, NDArray[np.int64]]:
+    """Return the cosine of each person's face with each person's mean, where faces are, and on which frames."""
     embedding_NED, frame_E = identities(arrays, footage)
-    return embedding_NED, faces(arrays, footage).found_NT[:, frame_E]
-
-
-def _cosines(arrays: ClipArrays, footage: Footage, mean_ND: Reals) -> tuple[Reals, Mask]:
-    """Return the cosine of each person's face on each frame with each person's mean, and where faces are."""
-    embedding_NED, found_NE = _embedded(arrays, footage)
     cosine_NEN: Reals = np.einsum("ned,md->nem", embedding_NED.astype(np.float64), mean_ND)
-    return cosine_NEN, found_NE
+    return cosine_NEN, faces(arrays, footage).found_NT[:, frame_E], frame_E
 
 
 def _share(found_T: Mask, asked_T: Mask, n: int) -> Score:

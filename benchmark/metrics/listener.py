@@ -229,7 +229,7 @@ class VarExp(_Var):
 class VarPose(_Var):
     """Amount and speed of head motion while listening."""
 
-    card: ClassVar[Card] = _card("var-pose.mesh@1", "Var-Pose", _VAR.format(POSE_WORDS), 1.0)
+    card: ClassVar[Card] = _card("var-pose.mesh@1", "Var-Pose", _VAR.format(POSE_WORDS), 1.0, axis="motion")
     _kind: ClassVar[Kind] = "pose"
 
 

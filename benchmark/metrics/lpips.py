@@ -23,14 +23,15 @@ class _Lpips:
     stride: ClassVar[int]
 
     def score(self, scene: Scene, generated: Footage) -> list[Score]:
-        """Return one score: the mean over every `stride`-th frame."""
+        """Return one score: the mean over one frame of each `stride` frames."""
         real, stride = scene.real, self.stride
 
         def see() -> dict[str, NDArray[np.float64]]:
-            pair = real.frames_THWC[::stride], generated.frames_THWC[::stride]
+            drawn = generated.sample(stride)
+            pair = real.frames_THWC[drawn], generated.frames_THWC[drawn]
             return {"distance_T": lpips_T(*pair, trunk=self.trunk)}
 
-        inputs = {"reference": real.digest, "stride": stride}
+        inputs = {"reference": real.digest, "one_of": stride}
         judge = judge_id(f"lpips-{self.trunk}", 1, weight_name(self.trunk))
         distance_T = judged(generated, judge, inputs, see)["distance_T"]
         return [Score(value=float(distance_T.mean()), n=len(distance_T))]
@@ -47,7 +48,8 @@ class LpipsAlex(_Lpips):
     card: ClassVar[Card] = Card(
         id="lpips.alex@1",
         title="LPIPS",
-        says="LPIPS v0.1, AlexNet, of every 5th frame from frame 0 at its own size; mean over frames.",
+        says="LPIPS v0.1, AlexNet, of one frame of each 5, drawn by the output's content, at its own size; "
+        "mean over frames.",
         better="lower",
         needs="pair",
         bounds=(0.0, None),
@@ -67,7 +69,8 @@ class LpipsVgg(_Lpips):
     card: ClassVar[Card] = Card(
         id="lpips.vgg@1",
         title="LPIPS (VGG)",
-        says="LPIPS v0.1, VGG-16, of every 25th frame from frame 0 at its own size; mean over frames.",
+        says="LPIPS v0.1, VGG-16, of one frame of each 25, drawn by the output's content, at its own size; "
+        "mean over frames.",
         better="lower",
         needs="pair",
         bounds=(0.0, None),

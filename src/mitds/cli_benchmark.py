@@ -237,7 +237,9 @@ def metrics_cost(
     if json_:
         emit({"costs": costs})
     else:
-        print_rows([cost.words() for cost in costs], ("metric", "CPU-s a clip", "CPU-h for 1,000", "judges"))
+        print_rows(
+            [cost.words() for cost in costs], ("metric", "CPU-s a clip", "CPU-h for 1,000", "measured on")
+        )
 
 
 @metrics_app.command("budget")
@@ -434,15 +436,21 @@ def study_build(
         list[str] | None, typer.Option(help="What raters are asked; may be repeated.")
     ] = None,
     items: Annotated[int, typer.Option(min=1, help="Most items shown.")] = 30,
-    seed: Annotated[int, typer.Option(help="Of the choice of items, their order and sides.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Draws items, order and sides; as secret as the key. Default: a random one."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Write a static page on which raters compare two systems blindly: Good, Same or Bad."""
+    import secrets
+
     from mitds.benchmark.study import build_study
 
+    drawn = secrets.randbits(48) if seed is None else seed
     with stdout_for_json():
         page = build_study(
-            out, first, second, questions=question or (), items=items, seed=seed, reference=reference
+            out, first, second, questions=question or (), items=items, seed=drawn, reference=reference
         )
     if json_:
         emit({"page": str(page), "key": str(out / "key.json")})
