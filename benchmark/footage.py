@@ -118,7 +118,7 @@ def read_footage(source: Path | bytes, wanted: Shape | None = None) -> Footage:
         MAX_BYTES if wanted is None else (wanted.frames + 1) * (wanted.width + 1) * (wanted.height + 1) * 3
     )
     try:
-        times, frames = _decode(source, limit)
+        times, frames = _decode(source, limit, None if wanted is None else wanted.frames)
     except InputFault as error:
         raise error.at(where) from error
     if not frames:
@@ -127,11 +127,6 @@ def read_footage(source: Path | bytes, wanted: Shape | None = None) -> Footage:
         _check_clock(times, where)
         frames = (
             [frame[: wanted.height, : wanted.width] for frame in frames] if _fits(frames, wanted) else frames
-        )
-    sizes = {frame.shape for frame in frames}
-    if len(sizes) > 1:
-        raise WrongShape(
-            f"pictures change size: {sorted(sizes)}", where=where, remedy="Encode it at one size."
         )
     footage = Footage(np.stack(frames))
     if wanted is not None and footage.shape != wanted:
@@ -180,7 +175,8 @@ def _at(file: IO[bytes], place: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _decode(source: Path | bytes, limit: int) -> tuple[list[Fraction], list[Frames]]:
+def _decode(source: Path | bytes, limit: int, most: int | None = None) -> tuple[list[Fraction], list[Frames]]:
+    """Decode pictures until they are more than `most`, or hold more than `limit` bytes as they are kept."""
     import av
 
     from mitds.media.rgb import Geometry, ToRgb
@@ -195,11 +191,18 @@ def _decode(source: Path | bytes, limit: int) -> tuple[list[Fraction], list[Fram
             stream = container.streams.video[0]
             stream.thread_type, stream.thread_count = "NONE", 1
             convert: Callable[[Any], Frames] | None = None
+            stored, size = (0, 0), 0
             for frame in container.decode(stream):
-                held += 3 * frame.width * frame.height
-                if held > limit:
+                if convert is None:
+                    geometry = Geometry.of(frame, stream)
+                    convert, stored = ToRgb(geometry), (frame.width, frame.height)
+                    # A stored picture may be smaller than the one made of it: both must fit.
+                    size = 3 * max(geometry.width, frame.width) * frame.height
+                if (frame.width, frame.height) != stored:
+                    raise WrongShape("pictures change size", remedy="Encode it at one size.")
+                held += size
+                if held > limit or len(frames) == most:
                     raise WrongShape("more or larger pictures than expected", remedy=_ASKED)
-                convert = convert or ToRgb(Geometry.of(frame, stream))
                 frames.append(convert(frame))
                 times.append(Fraction(frame.pts or 0) * (frame.time_base or Fraction(1, 90_000)))
     except (av.error.FFmpegError, ValueError) as error:

@@ -32,23 +32,30 @@ DATE = "2026-01-02"
 CLIP = "c" * 16
 
 
-def picture(number: int, x: float, y: float) -> np.ndarray:
-    """A textured head before a textured wall, drawn anew for each item."""
+def picture(number: int, x: float, y: float, mood: float = 0.0, actor: int = 0) -> np.ndarray:
+    """A textured head before a textured wall, drawn anew for each item; what it does with its face is the actor's."""
     rng = np.random.default_rng(number)
     wall = cv2.resize(rng.integers(60, 120, (12, 20, 3), np.uint8), (WIDTH, HEIGHT))
-    head = cv2.resize(rng.integers(90, 255, (7, 7, 3), np.uint8), (40, 40))
+    rate_HWC = np.random.default_rng(1 + actor).uniform(0.5, 2, (7, 7, 3))
+    face = rng.integers(90, 255, (7, 7, 3)) + 80 * np.sin(rate_HWC * mood)
+    head = cv2.resize(np.clip(face, 0, 255).astype(np.uint8), (40, 40))
     left, top = round(60 + x), round(26 + y)
     wall[top : top + 40, left : left + 40] = head
     return wall
 
 
 def real_frames(number: int) -> list[np.ndarray]:
-    return [picture(number, 40 * np.sin(k / 6 + number), 15 * np.cos(k / 5)) for k in range(FRAMES)]
+    return [
+        picture(number, 40 * np.sin(k / 6 + number), 15 * np.cos(k / 5), k / 3, number) for k in range(FRAMES)
+    ]
 
 
 def honest_frames(number: int, seed: int = 0) -> list[np.ndarray]:
-    """Starts like the real footage, and moves as it likes."""
-    return [picture(number, 30 * np.cos(k / 4 + seed), 12 * np.sin(k / 3 + number)) for k in range(FRAMES)]
+    """Looks like the real footage, and moves as it likes."""
+    return [
+        picture(number, 30 * np.cos(k / 4 + seed), 12 * np.sin(k / 3 + number), k / 3, 100 + number)
+        for k in range(FRAMES)
+    ]
 
 
 def wave(number: int) -> np.ndarray:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-from mitds.benchmark.submission.bundle import MANIFEST, VIDEOS, Bundle, Refused, open_bundle
+from mitds.benchmark.submission.bundle import MANIFEST, Bundle
+from mitds.benchmark.submission.completeness import asked_for
 from mitds.benchmark.submission.media import Seen
 from mitds.benchmark.submission.problems import Problem, problem
 from mitds.benchmark.submission.structure import Contents, VideoRow
@@ -20,13 +20,18 @@ def manifest_text(digests: dict[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
 
 
-def check_files(bundle: Bundle, contents: Contents) -> Iterator[Problem]:
-    """Hash every file, and compare with what is listed of it."""
-    digests = {name: bundle.digest(name) for name in bundle.places if name != MANIFEST}
+def check_files(bundle: Bundle, contents: Contents, release: Release) -> Iterator[Problem]:
+    """Hash every file that is asked for, and compare with what is listed of it; others are refused unread."""
+    asked = {row.file for row in asked_for(bundle, contents, release)}
+    digests = {
+        name: bundle.digest(name)
+        for name in bundle.places
+        if name in asked or (name != MANIFEST and not name.startswith("videos/"))
+    }
     yield from _manifest(bundle, digests)
     for row in contents.videos:
         place = bundle.places.get(row.file)
-        if place and (row.sha256, row.bytes) != (digests[row.file], place.size):
+        if place and row.file in digests and (row.sha256, row.bytes) != (digests[row.file], place.size):
             found = f"{place.size} bytes {digests[row.file][:8]}"
             what = f"the row lists {row.bytes} bytes {row.sha256[:8]}; there are {found}"
             yield problem("I-DIGEST", what, row.file, row.line)
@@ -37,9 +42,10 @@ def _manifest(bundle: Bundle, digests: dict[str, str]) -> Iterator[Problem]:
     if isinstance(listed, Problem):
         yield listed
         return
-    for name in sorted(digests.keys() - listed.keys()):
+    there = bundle.places.keys() - {MANIFEST}
+    for name in sorted(there - listed.keys()):
         yield problem("I-MANIFEST", "the file is not listed", name)
-    for name in sorted(listed.keys() - digests.keys()):
+    for name in sorted(listed.keys() - there):
         yield problem("I-MANIFEST", "the file is listed and not there", name)
     for name in sorted(digests.keys() & listed.keys()):
         if digests[name] != listed[name]:
@@ -98,18 +104,20 @@ def check_real_bytes(contents: Contents, release: Release) -> Iterator[Problem]:
             yield problem(code, f"it is the file of item {real[row.sha256]}", row.file, row.line)
 
 
-def check_others(bundle: Bundle, contents: Contents, others: Sequence[Path]) -> Iterator[Problem]:
-    """Look for videos of other bundles, by the digests that those list (a host checked them on arrival)."""
-    for path in others:
-        try:
-            other = open_bundle(path)
-            listed = _listed(other) if other.id and other.id != bundle.id else {}
-        except Refused:
-            continue  # a bundle that is refused has no claim to its videos
-        taken = (
-            {d: n for n, d in listed.items() if n.startswith("videos/")} if isinstance(listed, dict) else {}
-        )
-        for row in contents.videos:
-            if row.sha256 in taken:
-                what = f"it is {taken[row.sha256]} of the submission {other.id[:16]}"
-                yield problem("I-OTHER", what, VIDEOS, row.line)
+def check_others(contents: Contents, seen: Sequence[Seen], known: Mapping[str, str]) -> Iterator[Problem]:
+    """Look for videos of submissions that were accepted before, by bytes and, in another container, by pictures.
+
+    Args:
+        contents: What the bundle says; its digests of bytes are compared with the bytes elsewhere.
+        seen: What decoding showed.
+        known: Digests of bytes and of pictures, and whose they are.
+    """
+    pixels = {one.row: one.pixels for one in seen}
+    for row in contents.videos:
+        for digest, what in (
+            (row.sha256, "it is a video"),
+            (pixels.get(row, ""), "its pictures are those of a video"),
+        ):
+            if digest in known:
+                yield problem("I-OTHER", f"{what} of {known[digest]}", row.file, row.line)
+                break

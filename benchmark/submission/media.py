@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from mitds.benchmark.isolation import Limits, Outcome, isolated_map
 from mitds.benchmark.submission.bundle import VIDEOS, Bundle
+from mitds.benchmark.submission.completeness import asked_for
 from mitds.benchmark.submission.likeness import FOLLOWS, MIN_CORRELATION
 from mitds.benchmark.submission.problems import Problem, problem
 from mitds.benchmark.submission.structure import Contents, VideoRow
@@ -24,6 +25,7 @@ LIMITS = Limits(
 """Of decoding one video. A 5 s item of 640 px takes about a second of processor time and 300 MB."""
 
 _JOB = "mitds.benchmark.submission.media_job:inspect"
+_PIXELS = "mitds.benchmark.submission.media_job:pixels"
 _CODES = {
     "not_accepted": "M-CONTAINER",
     "codec_not_accepted": "M-CODEC",
@@ -64,7 +66,7 @@ def check_rows(contents: Contents, release: Release) -> Iterator[Problem]:
 def check_media(
     bundle: Bundle, contents: Contents, release: Release, folder: Path, workers: int
 ) -> tuple[list[Seen], list[Problem]]:
-    """Decode every video.
+    """Decode every video that is asked for, once.
 
     Args:
         bundle: The bundle.
@@ -81,13 +83,25 @@ def check_media(
         EnvironmentFault: If no process can be started here.
     """
     items = {item.id: item for item in release.items}
-    rows = [row for row in contents.videos if row.file in bundle.places and row.item in items]
-    with tempfile.TemporaryDirectory(prefix="mitds-check-") as scratch:
-        jobs = [_job(bundle, row, folder, Path(scratch) / f"{k}.mp4") for k, row in enumerate(rows)]
-        ended = dict(isolated_map(_JOB, jobs, workers, LIMITS))
+    rows = asked_for(bundle, contents, release)
+    ended = _ended(_JOB, bundle, rows, folder, workers)
     seen = [Seen(row, ended[k].value["pixels"]) for k, row in enumerate(rows) if ended[k].status == "value"]
     problems = [p for k, row in enumerate(rows) for p in _judged(row, items[row.item], ended[k])]
     return seen, problems
+
+
+def see_again(bundle: Bundle, rows: Sequence[VideoRow], folder: Path, workers: int) -> frozenset[str]:
+    """Return the digests of the pictures of videos that passed before; a video that decodes no more has none."""
+    ended = _ended(_PIXELS, bundle, rows, folder, workers).values()
+    return frozenset(outcome.value["pixels"] for outcome in ended if outcome.status == "value")
+
+
+def _ended(
+    function: str, bundle: Bundle, rows: Sequence[VideoRow], folder: Path, workers: int
+) -> dict[int, Outcome]:
+    with tempfile.TemporaryDirectory(prefix="mitds-check-") as scratch:
+        jobs = [_job(bundle, row, folder, Path(scratch) / f"{k}.mp4") for k, row in enumerate(rows)]
+        return dict(isolated_map(function, jobs, workers, LIMITS))
 
 
 def _job(bundle: Bundle, row: VideoRow, folder: Path, scratch: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mitds.benchmark.footage import Shape, read_footage
 from mitds.benchmark.release.read import OpenRelease, open_release
+from mitds.benchmark.submission.boxes import Odd, check_boxes
 from mitds.benchmark.submission.likeness import sound_agreement, unfollowed
 from mitds.errors import InputFault
 from mitds.manifests.records import Array
@@ -21,7 +22,7 @@ _HEAD = 12
 
 
 class NotAccepted(InputFault):
-    """The container holds something else than one picture track and at most one sound track."""
+    """The container holds something else than one picture track and at most one sound track, shown as stored."""
 
     code = "not_accepted"
 
@@ -76,7 +77,8 @@ def check_tracks(path: Path) -> bool:
         True where there is a sound track.
 
     Raises:
-        NotAccepted: If it is no MP4 of one picture track and at most one sound track.
+        NotAccepted: If it is no MP4 of one picture track and at most one sound track, or not every player would show
+            the pictures that are stored, as they are stored.
         CodecNotAccepted: If a track is in another codec.
     """
     import av
@@ -91,13 +93,39 @@ def check_tracks(path: Path) -> bool:
             codecs = {
                 s.type: s.codec_context.name if s.codec_context else "unknown" for s in container.streams
             }
+            square = all(_square(stream) for stream in container.streams.video)
     except (av.error.FFmpegError, ValueError) as error:
         raise NotAccepted(f"it cannot be read as an MP4: {error}") from error
     if kinds not in (["video"], ["audio", "video"]):
         raise NotAccepted(f"its tracks are: {', '.join(kinds) or 'none'}")
     if codecs["video"] not in PICTURES or codecs.get("audio", "aac") not in SOUNDS:
         raise CodecNotAccepted(f"its tracks are in {', '.join(codecs.values())}")
+    if not square:
+        raise NotAccepted("its pixels are not square")
+    try:
+        with path.open("rb") as file:
+            check_boxes(file)
+    except Odd as error:
+        raise NotAccepted(str(error)) from error
     return "audio" in codecs
+
+
+def _square(stream: Any) -> bool:
+    """True where neither the container nor the codec stretches pixels; 0 and None stand for what is not said."""
+    said = (stream.sample_aspect_ratio, stream.codec_context and stream.codec_context.sample_aspect_ratio)
+    return all(not aspect or aspect == 1 for aspect in said)
+
+
+def pixels(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the digest of a video's pictures, for videos that were accepted before; see `inspect`."""
+    scratch = Path(job["scratch"])
+    scratch.write_bytes(_bytes(job))
+    try:
+        check_tracks(scratch)
+        item = _release(job["release"]).item(job["item"])
+        return {"pixels": read_footage(scratch, Shape(item.frames, item.width, item.height)).digest}
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _compared(job: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -99,13 +99,15 @@ CODES: dict[str, Code] = {
         "Two rows are of the same item and seed, or of the same measurement.", "Keep one of them."
     ),
     "C-SCORES": Code(
-        "A metric has rows for some items, seeds or people only.",
+        "A metric has rows for some items, seeds or people only, or, where rows are measured again, a metric of an "
+        "axis has none.",
         "Give a row for every item, seed and person, whatever its status, or none for that metric.",
     ),
     # M: media
     "M-CONTAINER": Code(
-        "The file is no MP4 of one picture track and at most one sound track.",
-        "Write H.264 pictures and AAC sound into an mp4, and nothing else.",
+        "The file is no MP4 of one picture track and at most one sound track, or players could show it differently: "
+        "two headers, a disabled track, pixels that are not square, a display matrix, bytes outside of boxes.",
+        "Write H.264 pictures and AAC sound into an mp4 anew, and nothing else.",
     ),
     "M-CODEC": Code(
         "The pictures or the sound are in a codec that is not accepted.",
@@ -138,7 +140,9 @@ CODES: dict[str, Code] = {
     "I-ITEM": Code(
         "The video is the real footage of another item.", "Submit what the system generated from the request."
     ),
-    "I-OTHER": Code("The video is a file of another submission.", "Submit what your own system generated."),
+    "I-OTHER": Code(
+        "The video is one of a submission that was accepted before.", "Submit what your own system generated."
+    ),
     "I-SEEDS": Code(
         "Two seeds of an item give the same video although the system is not declared deterministic.",
         "Pass the seed on to the system, or declare it deterministic and hand in one seed.",
@@ -157,7 +161,8 @@ CODES: dict[str, Code] = {
         "Score the videos with mitds.",
     ),
     "V-UNDEFINED": Code(
-        "A measurement is undefined for one seed and defined for another; only the release decides that.",
+        "A measurement is undefined where the real footage has one, or the reverse, or differs in this between seeds; "
+        "only the release decides that.",
         "Score the videos with mitds.",
     ),
     "V-RECOMPUTED": Code(
@@ -167,6 +172,10 @@ CODES: dict[str, Code] = {
     # R: rules
     "R-RELEASE": Code("The bundle is for another release.", "Generate and pack it for this release."),
     "R-TRACK": Code("There is no such track.", "Use pose-driven or audio-driven."),
+    "R-NAME": Code(
+        "The system has a name that the board uses itself, such as that of a control.",
+        "Give the system another name.",
+    ),
     "R-SEEDS": Code(
         "The number of seeds is not the one the rules ask for.",
         "Hand in seeds 0, 1 and 2; one seed for a deterministic system.",

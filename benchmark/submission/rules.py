@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from mitds.benchmark.registries import CONTROLS
 from mitds.benchmark.submission.bundle import ABOUT, SOURCES
 from mitds.benchmark.submission.problems import Problem, problem
 from mitds.benchmark.submission.structure import Contents
@@ -13,6 +15,8 @@ from mitds.manifests.items import Release
 
 TRACKS = ("pose-driven", "audio-driven")
 SEEDS = (0, 1, 2)
+RESERVED = ("real", "real footage", "floor", "host", "mitds")
+"""Names that a board shows itself, beside those of the controls."""
 CONSENT = (
     "We may publish these videos and scores, and the system was trained only on people "
     "who agreed to it or on material whose licence allows it."
@@ -30,9 +34,16 @@ def check_rules(contents: Contents, release: Release, today: datetime.date) -> I
         yield problem("R-TRACK", f"the track is {about['track']!r}", ABOUT)
     if about["consent"] != CONSENT:
         yield problem("R-CONSENT", f"it says {about['consent'][:120]!r}", ABOUT)
+    if _plain(about["system"]) in {_plain(name) for name in (*RESERVED, *CONTROLS.names())}:
+        what = f"{about['system']!r} is a name that the board gives to what is no submission"
+        yield problem("R-NAME", what, ABOUT)
     yield from _seeds(about)
     yield from _date(about["date"], today)
     yield from _training(contents, release)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
 
 
 def _named(release: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -275,6 +275,7 @@ def release_build(
     anchors: Annotated[
         bool, typer.Option(help="Measure the controls too; without them nothing can be scored.")
     ] = True,
+    metric: MetricNames = None,
     workers: Processes = 1,
     json_: Json = False,
     quiet: Quiet = False,
@@ -293,7 +294,7 @@ def release_build(
             f" {len(release.held_out)} held out, {len(built.left_out)} left out"
         )
     if anchors:
-        _anchor(out, workers, quiet)
+        _anchor(out, metric, workers, quiet)
     if json_:
         emit(
             {
@@ -312,10 +313,14 @@ def release_build(
 
 @release_app.command("anchors")
 def release_anchors(
-    release: ReleaseDir, workers: Processes = 1, json_: Json = False, quiet: Quiet = False
+    release: ReleaseDir,
+    metric: MetricNames = None,
+    workers: Processes = 1,
+    json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure floor, real footage and the price of damage on a release, from its degenerate controls."""
-    anchors = _anchor(release, workers, quiet)
+    anchors = _anchor(release, metric, workers, quiet)
     if json_:
         emit({"release": str(release), "floor_band": anchors.floor_band, "metrics": sorted(anchors.metrics)})
         return
@@ -329,7 +334,7 @@ def release_anchors(
     typer.echo(f"floor band up to {number_text(anchors.floor_band)}")
 
 
-def _anchor(folder: Path, workers: int, quiet: bool) -> Any:
+def _anchor(folder: Path, metrics: Sequence[str] | None, workers: int, quiet: bool) -> Any:
     from mitds.benchmark.evaluation.anchors import measure_anchors
     from mitds.benchmark.evaluation.engine import EngineConfig
     from mitds.benchmark.evaluation.evaluate import metrics_for
@@ -338,8 +343,29 @@ def _anchor(folder: Path, workers: int, quiet: bool) -> Any:
     opened = open_release(folder)
     with stdout_for_json(), counted(quiet) as progress:
         return measure_anchors(
-            opened.folder, opened.release, metrics_for(()), EngineConfig(workers=workers), progress
+            opened.folder, opened.release, metrics_for(metrics or ()), EngineConfig(workers=workers), progress
         )
+
+
+@submission_app.command("new")
+def submission_new(
+    release: Annotated[Path, typer.Option(help="Folder of the release.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("submission.json"),
+    json_: Json = False,
+) -> None:
+    """Write a submission.json to fill in: who, on which track, trained on what."""
+    import datetime
+    import json
+
+    from mitds.benchmark.release import open_release
+    from mitds.benchmark.submission.pack import starter
+    from mitds.store import write_bytes
+
+    if out.exists():
+        raise UsageError("there is such a file already", where=str(out), remedy="Choose another --out.")
+    about = starter(open_release(release).release, datetime.datetime.now(datetime.UTC).date().isoformat())
+    write_bytes(out, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
+    emit({"about": str(out)}) if json_ else typer.echo(out)
 
 
 @submission_app.command("pack")

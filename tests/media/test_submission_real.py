@@ -73,6 +73,12 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "a frame late": lambda real: np.concatenate([real[:1], real[:-1]]),
     "brightened": lambda real: np.clip(real * 1.1 + 8, 0, 255).astype(np.uint8),
     "noisy": lambda real: np.clip(real + np.random.default_rng(0).normal(0, 10, real.shape), 0, 255).astype(np.uint8),
+    "behind a ramp of brightness": lambda real: np.clip(real + np.linspace(-50, 50, SIDE)[:, None], 0, 255).astype(np.uint8),
+    "five frames late": lambda real: np.concatenate([real[:1].repeat(5, 0), real[:-5]]),
+    "swaying by 3 px": lambda real: np.stack([_moved(f, k) for k, f in enumerate(real)]),
+    "zoomed by 6 %": lambda real: np.stack([_zoomed(f, 1 + 0.06 * k / FRAMES) for k, f in enumerate(real)]),
+    "bent by 2 px": _each(lambda f: _bent(f, 2)),
+    "a still after 45 %": lambda real: np.concatenate([real[:45], real[:1].repeat(55, 0)]),
 }  # fmt: skip
 
 
@@ -99,11 +105,25 @@ def test_generations_are_not_taken_for_copies(takes: list[make.Take]) -> None:
         "still": np.stack([real[0]] * FRAMES),
         "another take": other,
         "wobble": np.stack([_moved(real[0], k) for k in range(FRAMES)]),
+        "bent still": np.stack([_bent(real[0], 3 * np.sin(k / 9)) for k in range(FRAMES)]),
         "grey": np.full_like(real, 128),
         "shuffled": real[np.random.default_rng(0).permutation(FRAMES)],
     }
     wrong = {name: unfollowed(real, answer, 0) for name, answer in answers.items()}
     assert all(value is not None and value > 2 * FOLLOWS for value in wrong.values()), wrong
+
+
+def _zoomed(frame_HWC: np.ndarray, by: float) -> np.ndarray:
+    turn = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), 0, by)
+    return cv2.warpAffine(frame_HWC, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _bent(frame_HWC: np.ndarray, by: float) -> np.ndarray:
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    at = (x + by * np.sin(y * np.pi / 30), y + by * np.sin(x * np.pi / 30))
+    return cv2.remap(
+        frame_HWC, *(k.astype(np.float32) for k in at), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def _moved(frame_HWC: np.ndarray, k: int) -> np.ndarray:

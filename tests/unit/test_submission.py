@@ -6,20 +6,37 @@ import datetime
 import json
 import os
 import re
+import shutil
+import struct
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
+from mitds.benchmark.cards import card_of
+from mitds.benchmark.footage import Shape, WrongShape, read_footage
 from mitds.benchmark.isolation import Outcome
-from mitds.benchmark.results import Row, write_rows
+from mitds.benchmark.results import Row, read_rows, write_rows
 from mitds.benchmark.submission import bundle as layout
-from mitds.benchmark.submission import check, integrity, media, pack, structure
+from mitds.benchmark.submission import (
+    check,
+    inspect,
+    integrity,
+    media,
+    pack,
+    structure,
+    values,
+    video_digests,
+)
 from mitds.benchmark.submission.bundle import SCORES, SOURCES, VIDEOS
+from mitds.benchmark.submission.completeness import asked_for
 from mitds.benchmark.submission.likeness import FOLLOWS, MIN_CORRELATION, sound_agreement, unfollowed
 from mitds.benchmark.submission.media_job import CodecNotAccepted, NotAccepted, check_tracks
 from mitds.benchmark.submission.problems import CODES, Problem, problem
@@ -386,6 +403,27 @@ def test_a_row_without_its_file_and_a_file_without_its_row_are_told(folder: Path
     assert {"C-MISSING", "C-EXTRA"} <= codes(make.seal(folder), release)
 
 
+def test_files_that_nobody_asked_for_are_refused_unread(
+    folder: Path, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(folder / "videos" / f"{make.item_id(0)}-0.mp4", folder / "videos" / "spare.mp4")
+    shutil.copy(folder / "videos" / f"{make.item_id(1)}-0.mp4", folder / "videos" / "more.mp4")
+    extra = make.rows(folder, VIDEOS)[0] | {"item": "f" * 16, "file": "videos/more.mp4"}
+    make.change_rows(folder, VIDEOS, lambda rows: rows.append(extra))
+    read: list[str] = []
+    digest = layout.Bundle.digest
+    monkeypatch.setattr(layout.Bundle, "digest", lambda self, name: read.append(name) or digest(self, name))
+    told = found(folder, release)
+    assert {"videos/spare.mp4", VIDEOS} <= {p.file for p in told if p.code == "C-EXTRA"}
+    assert len([name for name in read if name.startswith("videos/")]) == ITEMS
+
+
+def test_rows_that_repeat_a_video_do_not_have_it_decoded_again(folder: Path, release: Path) -> None:
+    make.change_rows(folder, VIDEOS, lambda rows: rows.extend([rows[0]] * 50))
+    contents = _contents(folder)
+    assert len(asked_for(layout.open_bundle(folder), contents, _release(release))) == ITEMS
+
+
 def test_an_undeclared_seed_is_extra(folder: Path, release: Path) -> None:
     make.change_rows(folder, VIDEOS, lambda rows: rows[0].update(seed=7))
     assert {"C-MISSING", "C-EXTRA"} <= codes(folder, release)
@@ -479,6 +517,90 @@ def test_other_containers_and_more_tracks_are_refused(tmp_path: Path) -> None:
         check_tracks(_encoded(tmp_path / "a.mkv", "libx264", 5, 32, 32, format="matroska"))
     with pytest.raises(NotAccepted, match="video, video"):
         check_tracks(_encoded(tmp_path / "b.mp4", "libx264", 5, 32, 32, tracks=2))
+
+
+_ONE = 1 << 16
+MIRROR = struct.pack(">9i", -_ONE, 0, 0, 0, _ONE, 0, 32 * _ONE, 0, 1 << 30)
+AWAY = struct.pack(">9i", _ONE, 0, 0, 0, _ONE, 0, 4000 * _ONE, 0, 1 << 30)
+TWO_FACED: dict[str, Callable[[bytes], bytes]] = {
+    "display matrix: mirrored": lambda data: _patched(data, b"tkhd", 44, MIRROR),
+    "display matrix: moved away": lambda data: _patched(data, b"tkhd", 44, AWAY),
+    "display matrix: of the whole": lambda data: _patched(data, b"mvhd", 40, MIRROR),
+    "is disabled: flags": lambda data: _patched(data, b"tkhd", 4, bytes(4)),
+    "2 boxes: another header": lambda data: data + data[data.index(b"moov") - 4 :],
+    "there is no box: text at the end": lambda data: data + b"<script>alert(1)</script>",
+    "there is no box: a few bytes": lambda data: data + b"\0\0\0",
+    "there is no box: beyond the end": lambda data: data + struct.pack(">I4s", 100, b"free") + bytes(20),
+}
+
+
+def _patched(data: bytes, box: bytes, at: int, new: bytes) -> bytes:
+    place = data.index(box) + at
+    return data[:place] + new + data[place + len(new) :]
+
+
+@pytest.mark.parametrize("case", TWO_FACED)
+def test_what_players_could_show_differently_is_refused(case: str, tmp_path: Path) -> None:
+    path = _encoded(tmp_path / "a.mp4", "libx264", 5, 32, 32)
+    check_tracks(path)
+    path.write_bytes(TWO_FACED[case](path.read_bytes()))
+    with pytest.raises(NotAccepted, match=case.split(":")[0]):
+        check_tracks(path)
+
+
+def _stretched(path: Path, aspect: int, frames: int) -> Path:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = make.WIDTH, make.HEIGHT, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(frames):
+            grey = np.full((make.HEIGHT, make.WIDTH, 3), 40, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotAccepted, match="square"):
+        check_tracks(_stretched(tmp_path / "a.mp4", 2, 5))
+
+
+WANTED = Shape(make.FRAMES, make.WIDTH, make.HEIGHT)
+
+
+def test_memory_is_counted_by_the_pictures_that_are_made(tmp_path: Path) -> None:
+    with pytest.raises(WrongShape, match="more or larger"):
+        read_footage(_stretched(tmp_path / "a.mp4", 8, make.FRAMES), WANTED)
+
+
+def test_small_pictures_behind_a_large_one_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """Each of them would be scaled to the size of the first."""
+    path = tmp_path / "bomb.mp4"
+    packets = _vp9(800, 1) + _vp9(8, 1) * 500
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 800, 800, "yuv420p"
+        for k, data in enumerate(packets):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, k, k, Fraction(1, 25)
+            packet.is_keyframe = True
+            container.mux(packet)
+    with pytest.raises(WrongShape, match="change size"):
+        read_footage(path, WANTED)
+
+
+def _vp9(side: int, frames: int) -> list[bytes]:
+    context = av.CodecContext.create("libvpx-vp9", "w")
+    context.width, context.height, context.pix_fmt = side, side, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = {"g": "1", "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    packets: list[Any] = []
+    for k in range(frames):
+        frame = av.VideoFrame.from_ndarray(np.full((side, side, 3), 90, np.uint8), "rgb24")
+        frame = frame.reformat(format="yuv420p")
+        frame.pts = k
+        packets += context.encode(frame)
+    return [bytes(packet) for packet in (*packets, *context.encode(None))]
 
 
 def test_rare_codecs_are_refused(tmp_path: Path) -> None:
@@ -600,6 +722,49 @@ def test_following_is_measured_where_the_real_footage_moves() -> None:
     assert unfollowed(np.stack([real[0]] * 20), real[:20], 0) is None
 
 
+DISGUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "a ramp of brightness": lambda real: _lit(real, np.linspace(-50, 50, make.WIDTH)),
+    "a light on one side": lambda real: _lit(real, 60 * np.exp(-np.arange(make.WIDTH) / 60)),
+    "five frames late": lambda real: np.concatenate([real[:1].repeat(5, 0), real[:-5]]),
+    "eight frames early": lambda real: np.concatenate([real[8:], real[-1:].repeat(8, 0)]),
+    "swaying": lambda real: _mapped(real, lambda t: [[1, 0, 3 * np.sin(t / 8)], [0, 1, 3 * np.cos(t / 8)]]),
+    "slowly zoomed": lambda real: _mapped(real, lambda t: [[1 + t / 800, 0, -t / 10], [0, 1 + t / 800, -t / 16]]),
+    "half of it, then a still": lambda real: np.concatenate([real[:22], real[:1].repeat(28, 0)]),
+}  # fmt: skip
+
+
+def _lit(real_THWC: np.ndarray, light_W: np.ndarray) -> np.ndarray:
+    return np.clip(real_THWC + light_W[:, None], 0, 255).astype(np.uint8)
+
+
+def _mapped(real_THWC: np.ndarray, at: Callable[[int], Any]) -> np.ndarray:
+    size = real_THWC.shape[2:0:-1]
+    return np.stack(
+        [
+            cv2.warpAffine(frame, np.array(at(t), np.float32), size, borderMode=cv2.BORDER_REPLICATE)
+            for t, frame in enumerate(real_THWC)
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+def test_the_real_footage_in_disguise_is_told(name: str) -> None:
+    real = np.stack(make.real_frames(0))
+    wrong = unfollowed(real, DISGUISES[name](real), 0)
+    assert wrong is not None
+    assert wrong < FOLLOWS
+
+
+def test_a_still_is_no_copy_of_footage_in_which_only_the_camera_moves() -> None:
+    wall = cv2.resize(
+        np.random.default_rng(0).integers(0, 255, (12, 20, 3), np.uint8), (make.WIDTH, make.HEIGHT)
+    )
+    still = wall[None].repeat(make.FRAMES, 0)
+    real = _mapped(still, lambda t: [[1, 0, 6 * np.sin(t / 5)], [0, 1, 4 * np.cos(t / 7) - 4]])
+    wrong = unfollowed(real, real[:1].repeat(make.FRAMES, 0), 0)
+    assert wrong is None or wrong > 2 * FOLLOWS
+
+
 def test_a_changed_byte_is_told(folder: Path, release: Path) -> None:
     video = folder / "videos" / f"{make.item_id(0)}-0.mp4"
     video.write_bytes(video.read_bytes()[:-1] + b"?")
@@ -666,6 +831,56 @@ def test_a_video_of_another_team_is_told(tar: Path, folder: Path, release: Path,
     assert codes(tar, release, other_bundles=[tar, tmp_path / "gone.tar"]) == set()
 
 
+def test_a_video_of_another_team_in_another_container_is_told(
+    tar: Path, folder: Path, release: Path, tmp_path: Path
+) -> None:
+    video = folder / "videos" / f"{make.item_id(0)}-0.mp4"
+    padded = video.read_bytes() + struct.pack(">I4s", 16, b"free") + bytes(8)
+    make.put_video(folder, 0, padded)
+    for number in range(1, ITEMS):
+        make.put_video(
+            folder,
+            number,
+            make.write_mp4(tmp_path / "a.mp4", make.honest_frames(number, 9), make.wave(number)),
+        )
+    told = found(folder, release, other_bundles=[tar], decode=True)
+    assert [(p.code, p.file) for p in told] == [("I-OTHER", f"videos/{video.name}")]
+
+
+def test_a_list_of_anothers_videos_does_not_get_the_other_refused(
+    tar: Path, folder: Path, release: Path, tmp_path: Path
+) -> None:
+    """Neither a bundle of nothing but a manifest, nor one whose rows name videos that it does not hold."""
+    (tmp_path / "evil").mkdir()
+    shutil.copy(folder / "MANIFEST.sha256", tmp_path / "evil")
+    liar = make.copied(folder, tmp_path / "liar")
+    for video in (liar / "videos").iterdir():
+        video.write_bytes(b"nothing")
+    assert codes(tar, release, other_bundles=[tmp_path / "evil", liar]) == set()
+    for bundle in (tmp_path / "evil", liar):
+        assert inspect(bundle, release, today=TODAY, decode=False).digests == frozenset()
+
+
+def test_who_comes_first_keeps_the_videos(tar: Path, folder: Path, release: Path) -> None:
+    thief = make.change_about(folder, system="Thief 1.0")
+    known: dict[str, str] = {}
+    told = []
+    for name, bundle in (("Talker", tar), ("Thief", thief), ("Talker again", tar)):
+        seen = inspect(bundle, release, known=known, today=TODAY, decode=False)
+        told.append({p.code for p in seen.problems})
+        known |= dict.fromkeys(seen.digests, name)
+    assert told == [set(), {"I-OTHER"}, {"I-OTHER"}]
+    assert set(known.values()) == {"Talker"}
+
+
+def test_accepted_videos_have_a_digest_of_bytes_and_one_of_pictures(tar: Path, release: Path) -> None:
+    bytes_only = video_digests(tar, release, decode=False)
+    both = video_digests(tar, release)
+    assert len(bytes_only) == ITEMS
+    assert len(both - bytes_only) == ITEMS
+    assert both == inspect(tar, release, today=TODAY).digests
+
+
 def test_seeds_that_change_nothing_are_told(release: Path, tmp_path: Path) -> None:
     answers = tmp_path / "answers"
     answers.mkdir()
@@ -729,6 +944,110 @@ def test_only_the_release_decides_what_is_undefined(release: Path, evaluation: P
     assert codes(folder, release) == {"V-UNDEFINED"}
 
 
+@pytest.fixture
+def measured(release: Path, evaluation: Path, tmp_path: Path) -> Path:
+    """The release with its real footage measured: person 1 of item 0 is undefined."""
+    folder = make.copied(release, tmp_path / "measured")
+    (folder / "controls" / "real").mkdir(parents=True)
+    rows = [
+        replace(row, value=None, status="undefined") if _is_unseen(row.item, row.metric, row.person) else row
+        for row in read_rows(evaluation / "rows.parquet")
+    ]
+    write_rows(folder / "controls" / "real" / "rows.parquet", rows)
+    return folder
+
+
+def _is_unseen(item: str, metric: str, person: int | None) -> bool:
+    return (item, metric, person) == (make.item_id(0), "face-found.yunet@1", 1)
+
+
+def _say(row: dict[str, Any], **said: Any) -> None:
+    row.update(said)
+
+
+def _unseen(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in rows if _is_unseen(row["item"], row["metric"], row["person"]))
+
+
+def test_what_the_real_footage_leaves_undefined_is_undefined_for_all(measured: Path, folder: Path) -> None:
+    assert codes(folder, measured) == {"V-UNDEFINED"}
+    make.change_rows(folder, SCORES, lambda rows: _say(_unseen(rows), value=None, status="undefined"))
+    assert codes(folder, measured) == set()
+
+
+def test_bad_values_cannot_be_called_undefined(measured: Path, folder: Path) -> None:
+    """With one seed there is no other that would contradict."""
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            _say(row, value=None, status="undefined")
+
+    assert codes(make.change_rows(folder, SCORES, change), measured) == {"V-UNDEFINED"}
+    told = found(folder, measured)
+    assert len(told) == ITEMS * 3 - 1
+
+
+@pytest.mark.parametrize("status", ["undefined", "no_face", "ok"])
+def test_one_row_cannot_stand_for_people_whom_the_release_measures(
+    status: str, measured: Path, folder: Path
+) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        of_people = [r for r in rows if r["metric"].startswith("face") and r["item"] == make.item_id(1)]
+        rows.remove(of_people[0])
+        _say(of_people[1], person=None, value=0.9 if status == "ok" else None, status=status)
+        _say(_unseen(rows), value=None, status="undefined")
+
+    assert codes(make.change_rows(folder, SCORES, change), measured) == {"C-SCORES"}
+
+
+def test_a_failed_output_has_one_row_where_the_release_is_measured_too(measured: Path, folder: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        of_people = [r for r in rows if r["metric"].startswith("face") and r["item"] == make.item_id(1)]
+        rows.remove(of_people[0])
+        _say(of_people[1], person=None, value=None, status="crashed")
+        _say(_unseen(rows), value=None, status="undefined")
+
+    assert codes(make.change_rows(folder, SCORES, change), measured) == set()
+
+
+@pytest.fixture
+def one_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board whose aggregate rests on one metric, of which the bundle has rows."""
+    monkeypatch.setattr(values, "axis_metrics", lambda places=None: ["face-found.yunet@1"])
+
+
+def test_the_rows_of_each_axis_are_drawn_by_themselves(folder: Path, one_axis: None) -> None:
+    """So a few lies about an axis are not lost among many true rows."""
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows.extend(rows[0] | {"metric": f"padding-{k}@1"} for k in range(500))
+
+    make.change_rows(folder, SCORES, change)
+    picks = values.picked(layout.open_bundle(folder), _contents(folder), "salt", 4)
+    of_axis = [row for row in picks if row.metric == "face-found.yunet@1"]
+    assert (len(of_axis), len(picks)) == (4, 8)
+
+
+def test_an_axis_without_claims_cannot_be_spot_checked(folder: Path, release: Path) -> None:
+    told = found(folder, release, rescore=_claimed(folder))
+    assert {p.code for p in told} == {"C-SCORES"}
+    assert "binding" in told[0].what
+    make.write_rows(folder, SCORES, [])
+    assert codes(make.seal(folder), release, rescore=_claimed(folder)) == {"C-SCORES"}
+
+
+def test_axes_are_those_that_the_release_is_measured_by() -> None:
+    axes = values.axis_metrics()
+    assert {card_of(metric).axis for metric in axes} >= {
+        "likeness",
+        "identity",
+        "binding",
+        "silence",
+        "motion",
+    }
+    assert values.axis_metrics({"psnr@1": {}, axes[0]: {}}) == [axes[0]]
+
+
 def _claimed(folder: Path) -> Callable[[str, int, str], list[Row]]:
     rows = make.rows(folder, SCORES)
 
@@ -739,13 +1058,13 @@ def _claimed(folder: Path) -> Callable[[str, int, str], list[Row]]:
     return rescore
 
 
-def test_true_claims_survive_being_measured_again(folder: Path, release: Path) -> None:
+def test_true_claims_survive_being_measured_again(folder: Path, release: Path, one_axis: None) -> None:
     assert codes(folder, release, rescore=_claimed(folder)) == set()
 
 
 @pytest.mark.parametrize("change", [{"value": 0.9}, {"value": None, "status": "undefined"}])
 def test_a_polished_value_is_told_when_measured_again(
-    change: dict[str, Any], folder: Path, release: Path
+    change: dict[str, Any], folder: Path, release: Path, one_axis: None
 ) -> None:
     honest = _claimed(folder)
     make.change_rows(folder, SCORES, lambda rows: rows[0].update(change))
@@ -774,6 +1093,10 @@ def test_the_salt_decides_which_rows_are_measured_again(folder: Path) -> None:
         ({"date": "2026-02-30"}, "R-DATE"),
         ({"date": "2027-01-01"}, "R-DATE"),
         ({"deterministic": False}, "R-SEEDS"),
+        *(
+            ({"system": name}, "R-NAME")
+            for name in ("real footage", "Real-Footage", "REAL", "Floor", "wrong voice")
+        ),
         ({"release": {"name": "tiny-2025.1", "digest": "0" * 16}}, "R-RELEASE"),
     ],
 )
