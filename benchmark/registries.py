@@ -65,7 +65,7 @@ CONTROLS: Registry[Callable[[], Control]] = Registry(
 )
 """Degenerate answers; "real" is the real footage itself, encoded once more: the other end of the scale."""
 
-MODELS: Registry[Callable[[], Model]] = Registry("model", {})
+MODELS: Registry[Callable[[], Model]] = Registry("model", {"puppet": "mitds.baselines.puppet:Puppet"})
 
 
 def metric_id(name: str) -> str:

@@ -418,7 +418,10 @@ def leaderboard_build(
     release: Annotated[Path, typer.Option(help="Folder of the release, anchors measured.")],
     out: Out,
     rescore: Annotated[
-        str, typer.Option(help="all: score every video; spot: 32 rows a bundle; none: show what teams claim.")
+        str,
+        typer.Option(
+            help="all: score every video; spot: some rows of every ability; none: show what teams claim."
+        ),
     ] = "all",
     beacon: Annotated[
         str, typer.Option(help="Public randomness published after the uploads; picks the spot-checked rows.")
