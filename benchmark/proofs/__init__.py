@@ -33,12 +33,12 @@ class Proof:
     @property
     def difference(self) -> float:
         """Absolute difference of the two."""
-        return abs(self.measured - self.expected)
+        return float(abs(self.measured - self.expected))
 
     @property
     def holds(self) -> bool:
         """True where the row proves what it claims."""
-        return self.difference > self.tolerance if self.differs else self.difference <= self.tolerance
+        return bool(self.difference > self.tolerance if self.differs else self.difference <= self.tolerance)
 
 
 PROOFS: Registry[Callable[[], Iterator[Proof]]] = Registry(

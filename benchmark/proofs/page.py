@@ -56,7 +56,10 @@ class Proven:
             "source",
             "holds",
         )
-        return {name: getattr(self.proof, name) for name in names}
+        found = {name: getattr(self.proof, name) for name in names}
+        return found | {
+            name: float(found[name]) for name in ("expected", "measured", "difference", "tolerance")
+        }
 
     def words(self) -> dict[str, str]:
         """Return the row as texts."""
