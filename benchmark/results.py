@@ -75,7 +75,8 @@ class Anchor:
     Attributes:
         floor: Value of chance: of the control that the metric's card names.
         real: Value of the real footage, encoded once more.
-        penalty: Per item and person ("ITEM" or "ITEM/0"): the worst value any control has there.
+        penalty: Per item and person ("ITEM" or "ITEM/0"): the worst value any control has there; of a metric of
+            sets, under "*", the worst distance of any control.
         at_real: Per item and person: the value of the real footage there; a score counts nothing beyond it.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mitds.benchmark.evaluation.engine import (
     make_outputs,
     score_outputs,
 )
-from mitds.benchmark.evaluation.scale import axis_scores, floor_band, place
+from mitds.benchmark.evaluation.scale import WHOLE, axis_scores, floor_band, place, worse
 from mitds.benchmark.evaluation.summary import Anchors, Measured, charged, penalties, summarise
 from mitds.benchmark.registries import CONTROLS
 from mitds.benchmark.results import Anchor, rows_by_metric, write_results, write_rows
@@ -121,6 +122,11 @@ def _anchor(
     floor = card.floor if isinstance(card.floor, float) else _value(measured[str(card.floor)], metric)
     if real is None or floor is None:
         return None
+    if card.needs == "set":
+        distances = [v for name in degenerate if (v := _value(measured[name], metric)) is not None]
+        return Anchor(
+            floor=floor, real=real, penalty={WHOLE: reduce(partial(worse, card, real=real), distances)}
+        )
     rows = [rows_by_metric(measured[name].rows).get(metric, []) for name in degenerate]
     at_real = {
         place(row.item, row.person): float(row.value)

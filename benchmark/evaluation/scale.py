@@ -14,9 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from mitds.benchmark.contracts import Card
+from mitds.benchmark.contracts import Card, SetScore
 from mitds.benchmark.results import Anchor, Estimate, Row
 from mitds.benchmark.statistics import Floats, cluster_weights, interval, weighted_means
+
+WHOLE = "*"
+"""The place of a measurement of the whole set."""
 
 _FAILED = frozenset({"no_face", "missing", "unreadable", "wrong_shape", "crashed", "timeout"})
 
@@ -44,6 +47,27 @@ def charge(row: Row, card: Card, anchor: Anchor) -> Row:
         return replace(row, charged=penalty)
     bad = worse(card, row.value, penalty, anchor.real)
     return replace(row, charged=penalty if bad == row.value else row.value)
+
+
+def charge_set(found: SetScore, card: Card, anchor: Anchor | None, failed: int) -> SetScore:
+    """Return what a distance between sets costs: the penalty, where it is worse or an output failed.
+
+    A distance needs the whole set: with one output less an unbiased one may rise or fall by luck.
+
+    Args:
+        found: The distance, failed outputs seen as uniform grey.
+        card: Of the metric.
+        anchor: Its scale.
+        failed: How many outputs failed.
+    """
+    if anchor is None or found.value is None:
+        return found
+    penalty = anchor.penalty[WHOLE]
+    if not failed:
+        bad = worse(card, found.value, penalty, anchor.real)
+        return replace(found, value=penalty) if bad == found.value else found
+    note = f"{failed} outputs failed, and a distance needs the whole set: the worst control's counts"
+    return replace(found, value=penalty, detail={**found.detail, "note": note, "with_grey": found.value})
 
 
 def has_scale(card: Card, anchor: Anchor) -> bool:

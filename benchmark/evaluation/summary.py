@@ -15,6 +15,7 @@ from mitds.benchmark.evaluation.scale import (
     aggregate,
     axis_scores,
     charge,
+    charge_set,
     has_scale,
     item_scores,
     item_values,
@@ -115,7 +116,10 @@ def summarise(
         metric: _metric_result(cards[metric], anchors.metrics[metric], found, release.items)
         for metric, found in sorted(grouped.items())
     }
-    metrics |= {m: _set_result(cards[m], anchors.metrics.get(m), s) for m, s in sorted(measured.sets.items())}
+    failed = sum(status != "ok" for status in measured.outputs.values())
+    for m, found in sorted(measured.sets.items()):
+        anchor = anchors.metrics.get(m)
+        metrics[m] = _set_result(cards[m], anchor, charge_set(found, cards[m], anchor, failed))
     return Results(
         system=name,
         kind=kind,

@@ -90,7 +90,8 @@ def prove() -> list[Proven]:
 def _topic(topic: str) -> list[Proven]:
     rows: list[Proven] = []
     try:
-        rows += [Proven(topic, proof) for proof in PROOFS.get(topic)()]
+        for proof in PROOFS.get(topic)():
+            rows.append(Proven(topic, proof))
     except (MissingDependency, MissingWeights) as error:
         rows.append(Proven(topic, None, str(error)))
     return rows
