@@ -86,7 +86,8 @@ def spend(job: dict[str, Any]) -> dict[str, Any]:
         video = release.folder / "controls" / "wrong-voice" / "videos" / f"{id}.mp4"
         os.environ["MITDS_JUDGE_CACHE"] = "1"
         for metric in metrics:
-            _see(metric, scene, scene.real)
+            if metric.card.needs != "pair":
+                _see(metric, scene, scene.real)
         os.environ["MITDS_JUDGE_CACHE"] = "0"
         spent, count = _timed(video, scene, metrics)
         if number:  # the first pass loads the networks
