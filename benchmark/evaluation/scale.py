@@ -62,7 +62,7 @@ def charge_set(found: SetScore, card: Card, anchor: Anchor | None, failed: int) 
     """
     if anchor is None or found.value is None:
         return found
-    penalty = anchor.penalty[WHOLE]
+    penalty = anchor.penalty.get(WHOLE, anchor.floor)
     if not failed:
         bad = worse(card, found.value, penalty, anchor.real)
         return replace(found, value=penalty) if bad == found.value else found
