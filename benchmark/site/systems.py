@@ -17,7 +17,6 @@ from mitds.benchmark.site.page import Player, Screen, player
 from mitds.benchmark.site.ranking import Ranking, Standing
 from mitds.benchmark.site.rendering import environment, write_html
 from mitds.benchmark.site.table import ALL
-from mitds.config import canonical
 from mitds.manifests.items import Item
 
 Media = Mapping[str, Mapping[str, str]]
@@ -100,11 +99,14 @@ def about(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str | int | float):
-        return str(value)
-    if isinstance(value, Sequence) and all(isinstance(v, str | int | float) for v in value):
-        return ", ".join(str(v) for v in value)
-    return canonical(value)
+    """Write a declared value as a person would."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(inner) for inner in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or "–"
 
 
 def _axes(board: Board, reached: Standing) -> list[tuple[str, Any, Markup]]:
