@@ -142,10 +142,11 @@ def _identities() -> Iterator[Proof]:
     yield _row("identity.sface@1", "cosine with a mean embedding", expected, mean_D @ unit_D, "SciPy", 1e-6)
 
 
-def statement() -> Scene:
+def statement(times: int = 2) -> Scene:
     """Return the first five seconds of media.statement as an item with its truth; row 0 is the speaker.
 
-    The pictures are enlarged twofold: lips are judged on faces from 48 px, and the silent man's has 41.
+    The pictures are enlarged twofold, or so many times: lips are judged on faces from 48 px, and the silent man's
+    has 41.
     """
     from mitds.annotators.faces.tracker import YuNetTracker
     from mitds.media import grid_frames, probe, read_sound
@@ -154,7 +155,7 @@ def statement() -> Scene:
 
     path = resolve("media.statement")
     grid = Grid(probe(path).start, FRAMES)
-    frames_THWC = np.stack([np.repeat(np.repeat(f, 2, axis=0), 2, axis=1) for f in grid_frames(path, grid)])
+    frames_THWC = np.stack([f.repeat(times, axis=0).repeat(times, axis=1) for f in grid_frames(path, grid)])
     sound = read_sound(path)
     tracks = [track for track in YuNetTracker().track(frames_THWC) if len(track.score_T) >= FRAMES // 2]
     tracks.sort(key=lambda track: -float((track.xyxy_T4[:, 2] - track.xyxy_T4[:, 0]).mean()))

@@ -185,14 +185,20 @@ def test_lr_asd_hears_sound_that_does_not_fit(front: Material) -> None:
     assert ladder[0] > ladder[1] > max(ladder[2:]) + 0.2
 
 
-@pytest.mark.parametrize("make", ["front", "composite"])
+@pytest.fixture(scope="module")
+def speaker() -> Material:
+    """The statement at its own size: doubled pixels blur the first step of the mouth."""
+    return Material(statement(times=1))
+
+
+@pytest.mark.parametrize("make", ["speaker", "composite"])
 def test_lag_grows_with_the_pictures_delay(make: str, request: pytest.FixtureRequest) -> None:
     material: Material = request.getfixturevalue(make)
     for metric in (LagOnset(), LagOffset()):
         ladder = [
             value(metric.score(material.scene, material.show(delayed, frames))) for frames in (0, 2, 5, 10)
         ]
-        assert ladder[0] <= 160  # four frames: doubled pixels blur the step of one mouth
+        assert ladder[0] <= 120
         assert np.diff(ladder[1:]) == pytest.approx([120, 200], abs=1e-9)
         assert ladder[1] >= ladder[0]
 
