@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mitds.benchmark.evaluation.engine import (
 from mitds.benchmark.evaluation.scale import WHOLE, axis_scores, floor_band, place, worse
 from mitds.benchmark.evaluation.summary import Anchors, Measured, charged, penalties, summarise
 from mitds.benchmark.registries import CONTROLS
-from mitds.benchmark.results import Anchor, rows_by_metric, write_results, write_rows
+from mitds.benchmark.results import Anchor, Row, rows_by_metric, write_results, write_rows
 from mitds.config import plain
 from mitds.errors import BadShard, UsageError
 from mitds.manifests.codec import from_plain
@@ -52,15 +53,11 @@ def measure_anchors(
         floor_band=None,
         controls=degenerate,
     )
-    anchors = Anchors(
-        release=anchors.release,
-        metrics=anchors.metrics,
-        floor_band=_band(release, chosen.cards, anchors, measured),
-        controls=anchors.controls,
-    )
+    rows_of = {name: charged(one, chosen.cards, anchors) for name, one in measured.items()}
+    anchors = replace(anchors, floor_band=_band(release, chosen.cards, anchors, rows_of))
     write_json(folder / ANCHORS, anchors)
     for name, found_here in measured.items():
-        rows = charged(found_here, chosen.cards, anchors)
+        rows = rows_of[name]
         results = summarise(
             name,
             "control",
@@ -148,12 +145,12 @@ def _value(measured: Measured, metric: str) -> float | None:
 
 
 def _band(
-    release: Release, cards: Mapping[str, Card], anchors: Anchors, measured: Mapping[str, Measured]
+    release: Release, cards: Mapping[str, Card], anchors: Anchors, rows_of: Mapping[str, Sequence[Row]]
 ) -> float | None:
     chance = {}
     for card in cards.values():
         if card.axis and isinstance(card.floor, str):
-            rows = rows_by_metric(charged(measured[card.floor], cards, anchors))
+            rows = rows_by_metric(rows_of[card.floor])
             scores = axis_scores(rows, cards, anchors.metrics, [item.id for item in release.items])
             if card.axis in scores:
                 chance[card.axis] = scores[card.axis]

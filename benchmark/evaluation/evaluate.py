@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from mitds.benchmark.evaluation.engine import (
     make_outputs,
     score_outputs,
 )
-from mitds.benchmark.evaluation.summary import Measured, charged, summarise
+from mitds.benchmark.evaluation.summary import charged, summarise
 from mitds.benchmark.registries import CONTROLS, METRICS, MODELS, metric_id
 from mitds.benchmark.release import OpenRelease, open_release
 from mitds.benchmark.results import Results, Row, write_results, write_rows
@@ -98,7 +98,7 @@ def evaluate(
     made = _outputs(release, out, model, videos, config, progress)
     label = name or model or str(videos and videos.name)
     measured = score_outputs(release.folder, release.release, made.paths, chosen, config, progress, label)
-    measured = _with_messages(measured, made.failed)
+    measured = replace(measured, messages=measured.messages | made.failed)
     rows = charged(measured, chosen.cards, anchors)
     kind = system_kind(model) if model is not None else "videos"
     settings = plain(config) | {"model": model or "", "metrics": sorted(chosen.cards)}
@@ -140,9 +140,3 @@ def _outputs(
             remedy=f"Name the files ITEM.mp4; the first item is {release.release.items[0].id}.",
         )
     return _Outputs(there, failed)
-
-
-def _with_messages(measured: Measured, failed: dict[str, str]) -> Measured:
-    from dataclasses import replace
-
-    return replace(measured, messages=measured.messages | failed)

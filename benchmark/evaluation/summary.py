@@ -22,6 +22,7 @@ from mitds.benchmark.evaluation.scale import (
     place,
     scaled,
     score_estimate,
+    worse,
 )
 from mitds.benchmark.results import Anchor, Estimate, MetricResult, Results, Row, rows_by_metric
 from mitds.benchmark.statistics import estimate
@@ -221,8 +222,6 @@ def penalties(rows_by_control: Sequence[Sequence[Row]], card: Card, real: float)
         card: The metric's card.
         real: Its value on real footage.
     """
-    from mitds.benchmark.evaluation.scale import worse
-
     worst: dict[str, float] = {}
     for row in (row for rows in rows_by_control for row in rows if row.value is not None):
         name = place(row.item, row.person)
