@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 from mitds.benchmark.contracts import Metric, SetMetric
 from mitds.errors import UsageError
@@ -65,7 +67,35 @@ CONTROLS: Registry[Callable[[], Control]] = Registry(
 )
 """Degenerate answers; "real" is the real footage itself, encoded once more: the other end of the scale."""
 
-MODELS: Registry[Callable[[], Model]] = Registry("model", {"puppet": "mitds.baselines.puppet:Puppet"})
+_TRAINED = "mitds.baselines.generation.model:TrainedModel"
+
+
+class Trained(Protocol):
+    """A class of models that are nothing without weights: it is called with the folder in which they lie."""
+
+    def __call__(self, folder: Path) -> Model:
+        """Load a model."""
+
+    def identify(self, name: str, folder: Path) -> str:
+        """Return a digest of the weights in a folder.
+
+        Raises:
+            UsageError: If they are not those of the model `name`.
+        """
+
+
+MODELS: Registry[Callable[[], Model] | Trained] = Registry(
+    "model",
+    {
+        "puppet": "mitds.baselines.puppet:Puppet",
+        "covog": _TRAINED,
+        "covog-without-mpe": _TRAINED,
+        "covog-without-iad": _TRAINED,
+        "covog-published": _TRAINED,
+        "animate-anyone": _TRAINED,
+        "control-svd": _TRAINED,
+    },
+)
 
 
 def metric_id(name: str) -> str:

@@ -110,8 +110,19 @@ def make_outputs(
     out: Path,
     config: EngineConfig,
     progress: Progress,
+    checkpoint: Path | None = None,
 ) -> dict[str, str]:
     """Let a system answer every item, as `out`/ITEM.mp4.
+
+    Args:
+        folder: The release.
+        release: Its record.
+        kind: Which registry knows the system.
+        system: Its name.
+        out: Folder for the answers; made if missing.
+        config: Workers, limits, seed.
+        progress: Told how far it is.
+        checkpoint: Weights of a trained model.
 
     Returns:
         What went wrong, by item; an answer that could not be made is absent.
@@ -123,6 +134,7 @@ def make_outputs(
             "item": item.id,
             "kind": kind,
             "system": system,
+            "checkpoint": str(checkpoint.resolve()) if checkpoint else "",
             "seed": config.seed,
             "path": str(out / f"{item.id}.mp4"),
         }

@@ -57,6 +57,31 @@ def system_kind(name: str) -> Literal["model", "control"]:
     raise unknown("model", name, [*MODELS.names(), *CONTROLS.names()])
 
 
+def weights_digest(model: str | None, checkpoint: Path | None) -> str:
+    """Return the digest of the weights that a trained model is to run with; "" for whatever needs none.
+
+    Raises:
+        UnknownName: If there is no such model or control.
+        UsageError: If a checkpoint is missing, of another model, or given where none is needed.
+    """
+    trained = model is not None and system_kind(model) == "model"
+    identify = getattr(MODELS.get(str(model)), "identify", None) if trained else None
+    if identify is None and checkpoint is not None:
+        raise UsageError(
+            f"{model or 'a folder of videos'} has no weights to load",
+            where=str(checkpoint),
+            remedy="Leave --checkpoint out.",
+        )
+    if identify is None:
+        return ""
+    if checkpoint is None:
+        raise UsageError(
+            f"{model} is a trained model: it needs its weights",
+            remedy=f"Train it, mitds train --model {model}, and give --checkpoint DIR.",
+        )
+    return str(identify(model, checkpoint))
+
+
 def metrics_for(names: Sequence[str]) -> Chosen:
     """Return the metrics asked for; all there are where none is named."""
     return choose([metric_id(name) for name in names] or METRICS.names())
@@ -67,6 +92,7 @@ def evaluate(
     out: Path,
     *,
     model: str | None = None,
+    checkpoint: Path | None = None,
     videos: Path | None = None,
     name: str | None = None,
     metrics: Sequence[str] = (),
@@ -79,6 +105,7 @@ def evaluate(
         shards: The release's test shards, its folder or its release.json.
         out: Folder to write to.
         model: A registered model or control, or "module:Class"; its outputs are made first.
+        checkpoint: Weights of a trained model; results.json names them by their digest.
         videos: Or a folder of ITEM.mp4 files.
         name: Name shown; the model's or the folder's by default.
         metrics: Ids or short names; all by default.
@@ -86,22 +113,24 @@ def evaluate(
         progress: Told how far it is.
 
     Raises:
-        UsageError: If not exactly one of `model` and `videos` is given, or the release has no anchors.
+        UsageError: If not exactly one of `model` and `videos` is given, the release has no anchors, or `checkpoint`
+            is missing for a trained model, not the model's, or given for anything else.
     """
     if (model is None) == (videos is None):
         raise UsageError(
             "a model or a folder of videos is needed, not both", remedy="Give --model or --videos."
         )
+    weights = weights_digest(model, checkpoint)
     release = open_release(shards)
     anchors = read_anchors(release.folder, release.release)
     chosen = metrics_for(metrics)
-    made = _outputs(release, out, model, videos, config, progress)
+    made = _outputs(release, out, model, checkpoint, videos, config, progress)
     label = name or model or str(videos and videos.name)
     measured = score_outputs(release.folder, release.release, made.paths, chosen, config, progress, label)
     measured = replace(measured, messages=measured.messages | made.failed)
     rows = charged(measured, chosen.cards, anchors)
     kind = system_kind(model) if model is not None else "videos"
-    settings = plain(config) | {"model": model or "", "metrics": sorted(chosen.cards)}
+    settings = plain(config) | {"model": model or "", "weights": weights, "metrics": sorted(chosen.cards)}
     results = summarise(label, kind, release.release, anchors, measured, rows, chosen.cards, settings)
     write_rows(out / "rows.parquet", rows)
     write_results(out / "results.json", results)
@@ -118,6 +147,7 @@ def _outputs(
     release: OpenRelease,
     out: Path,
     model: str | None,
+    checkpoint: Path | None,
     videos: Path | None,
     config: EngineConfig,
     progress: Progress,
@@ -126,7 +156,9 @@ def _outputs(
     if folder is None:
         folder = out / "videos"
         kind = system_kind(str(model))
-        failed = make_outputs(release.folder, release.release, kind, str(model), folder, config, progress)
+        failed = make_outputs(
+            release.folder, release.release, kind, str(model), folder, config, progress, checkpoint
+        )
     elif not folder.is_dir():
         raise UsageError(
             "no such folder of videos", where=str(folder), remedy="Name a folder of ITEM.mp4 files."

@@ -39,8 +39,9 @@ def _metric(name: str) -> Metric | SetMetric:
 
 
 @cache
-def _system(kind: str, name: str) -> Any:
-    return (CONTROLS if kind == "control" else MODELS).get(name)()
+def _system(kind: str, name: str, checkpoint: str) -> Any:
+    found: Any = (CONTROLS if kind == "control" else MODELS).get(name)
+    return found(Path(checkpoint)) if checkpoint else found()
 
 
 def _scene(release: str, item: str) -> Scene:
@@ -58,11 +59,12 @@ def make(job: dict[str, Any]) -> dict[str, Any]:
     """Let a model or a control answer one item, and write the answer as mp4 with the item's sound.
 
     Args:
-        job: "release", "item", "kind" ("model" or "control"), "system", "seed", "path".
+        job: "release", "item", "kind" ("model" or "control"), "system", "checkpoint" (folder, "" for none), "seed",
+            "path".
     """
     release = _release(job["release"])
     request = release.request(job["item"], job["seed"])
-    system: Model | Control = _system(job["kind"], job["system"])
+    system: Model | Control = _system(job["kind"], job["system"], job["checkpoint"])
     if job["kind"] == "control":
         pictures = system.spoil(request, release.scene(job["item"]).real.frames_THWC)  # type: ignore[union-attr]
     else:

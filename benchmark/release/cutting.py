@@ -26,7 +26,6 @@ from mitds.benchmark.release.windows import (
     narrow_arrays,
     reference_frame,
     switches,
-    voices,
 )
 from mitds.config import digest
 from mitds.errors import BadShard
@@ -35,6 +34,7 @@ from mitds.manifests.dataset import LoadedClip
 from mitds.manifests.items import Item
 from mitds.manifests.records import Array, Clip, ClipArrays
 from mitds.manifests.turns import spoken_NT
+from mitds.manifests.voices import voices
 from mitds.media import Sound, write_video
 from mitds.time import AUDIO_HZ, CLIP_FPS
 

@@ -11,7 +11,7 @@ import numpy as np
 from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
 from mitds.manifests.records import Array, Clip, ClipArrays, SpeechTurn, Turn
 from mitds.manifests.turns import Mask, spoken_NT
-from mitds.time import AUDIO_HZ, CLIP_FPS
+from mitds.time import CLIP_FPS
 
 FPS = float(CLIP_FPS)
 STEP = 5
@@ -20,8 +20,6 @@ MIN_SPEECH_S = 0.5
 """Speech of people in view that a window needs."""
 SHORTEST_TURN_S = 0.01
 """What a cut leaves of a turn is dropped below this."""
-FADE_S = 0.01
-"""Length of the raised-cosine flanks of a gated voice, inside the turn."""
 OVERLAP_SHARE = 0.05
 UPPER_LIP, LOWER_LIP = [84, 85, 86], [90, 89, 88]
 """The inner rims of the lips in the 133 keypoints, facing each other."""
@@ -175,24 +173,3 @@ def narrow_arrays(arrays: ClipArrays, window: Window, size: tuple[int, int]) -> 
         visible_NT=arrays.visible_NT[:, window.span],
         pts_T=np.arange(window.frames) / FPS,
     )
-
-
-def voices(clip: Clip, wave_S: Array) -> Array:
-    """Return voices_NS: the mix, gated by each person's turns with flanks of 10 ms inside the turn.
-
-    The mix is all there is of footage: where turns overlap, both people's channels hold both voices.
-    """
-    gate_NS = np.zeros((len(clip.persons), len(wave_S)), np.float32)
-    for n, person in enumerate(clip.persons):
-        for turn in person.turns:
-            first, last = round(turn.start_s * AUDIO_HZ), min(round(turn.end_s * AUDIO_HZ), len(wave_S))
-            span = slice(first, max(first, last))
-            gate_NS[n, span] = np.maximum(gate_NS[n, span], _flanked(span.stop - span.start))
-    return gate_NS * wave_S
-
-
-def _flanked(samples: int) -> Array:
-    """Return a gate that opens and closes as a raised cosine."""
-    edge_S = np.minimum(np.arange(samples), np.arange(samples)[::-1]) + 0.5
-    rise_S = np.clip(edge_S / (FADE_S * AUDIO_HZ), 0, 1)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * rise_S), np.float32)

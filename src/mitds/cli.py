@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds import cli_benchmark
+from mitds import cli_baselines, cli_benchmark
 from mitds.cli_parts import (
     Address,
     Json,
@@ -37,6 +37,7 @@ app = typer.Typer(
 weights_app = typer.Typer(no_args_is_help=True, help="The networks' weights: list, fetch, check.")
 app.add_typer(weights_app, name="weights")
 cli_benchmark.register(app)
+cli_baselines.register(app)
 
 
 def _progress(stages: Sequence[str], quiet: bool) -> Any:

@@ -59,6 +59,9 @@ def evaluate(
         str | None,
         typer.Option(help="A registered model or control, or module:Class; it answers every item first."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights of a trained model: a folder that mitds train wrote.")
+    ] = None,
     videos: Annotated[Path | None, typer.Option(help="Or a folder of somebody's answers, ITEM.mp4.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name shown; default: the model's or the folder's.")
@@ -81,6 +84,7 @@ def evaluate(
             shards,
             out,
             model=model,
+            checkpoint=checkpoint,
             videos=videos,
             name=name,
             metrics=metric or (),

@@ -66,6 +66,11 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         if value is None and type(None) in args:
             return None
         return _coerce(value, next(a for a in args if a is not type(None)), where)
+    if origin is typing.Literal:
+        if value not in args:
+            names = ", ".join(repr(a) for a in args)
+            raise UsageError(f"{where} must be one of {names}, got {value!r}", remedy="Correct the value.")
+        return value
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(hint, value, where=where)  # type: ignore[arg-type]
     if origin is tuple and isinstance(value, list | tuple):

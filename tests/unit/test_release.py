@@ -26,7 +26,6 @@ from mitds.benchmark.release.windows import (
     reference_frame,
     scaled_size,
     switches,
-    voices,
 )
 from mitds.errors import BadShard, UsageError
 from mitds.manifests.codec import clip_arrays_to_npz, to_json
@@ -34,6 +33,7 @@ from mitds.manifests.dataset import LoadedClip, load
 from mitds.manifests.records import Array, Clip, ClipArrays, SpeechTurn, Turn
 from mitds.manifests.shards import ShardWriter
 from mitds.manifests.turns import spoken_NT
+from mitds.manifests.voices import voices
 from mitds.media import write_video
 from mitds.time import AUDIO_HZ, CLIP_FPS
 from tests import factories

@@ -1,0 +1,1 @@
+"""Training of the baselines: data, the two stages, and what is written of them."""
