@@ -52,7 +52,7 @@ class Told:
     @property
     def frames(self) -> int:
         """T."""
-        return self.gate_NT.shape[1]
+        return int(self.gate_NT.shape[1])
 
 
 @dataclass(frozen=True, slots=True)

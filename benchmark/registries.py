@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -73,8 +73,8 @@ _TRAINED = "mitds.baselines.generation.model:TrainedModel"
 class Trained(Protocol):
     """A class of models that are nothing without weights: it is called with the folder in which they lie."""
 
-    def __call__(self, folder: Path) -> Model:
-        """Load a model."""
+    def __call__(self, folder: Path, settings: Sequence[str] = ()) -> Model:
+        """Load a model; settings ("sampling.steps=5") change how it draws, not its weights."""
 
     def identify(self, name: str, folder: Path) -> str:
         """Return a digest of the weights in a folder.

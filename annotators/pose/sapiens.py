@@ -148,11 +148,12 @@ def _from_hub(config: Sapiens2Config) -> tuple[Any, Any]:
     try:
         from transformers import AutoImageProcessor, Sapiens2ForPoseEstimation
 
-        processor = AutoImageProcessor.from_pretrained(config.model, revision=config.revision)
+        processors: Any = AutoImageProcessor
+        processor = processors.from_pretrained(config.model, revision=config.revision)
     except ImportError as error:
         raise MissingDependency(
             f"pose backend 'sapiens2' needs transformers with Sapiens2, and torchvision: {error}",
             remedy="Run: pip install 'mitds[pose]', and the torchvision that fits your torch build.",
         ) from error
-    model = Sapiens2ForPoseEstimation.from_pretrained(config.model, revision=config.revision)
+    model: Any = Sapiens2ForPoseEstimation.from_pretrained(config.model, revision=config.revision)
     return model.to(config.device).eval(), processor

@@ -18,6 +18,8 @@ from mitds.manifests.records import Array
 from mitds.registry import Registry
 from mitds.time import AUDIO_HZ, CLIP_FPS
 
+LEVEL = 0.05
+"""RMS, full scale 1, that voices are brought to before they are heard."""
 FRAME = int(AUDIO_HZ / CLIP_FPS)
 """Samples a frame."""
 MARGIN = 25
@@ -120,6 +122,17 @@ def with_context(x_TD: Array, context: int) -> Array:
     return np.swapaxes(sliding_window_view(padded_TD, 2 * context + 1, axis=-2), -1, -2)
 
 
+def levelled(wave_S: Array) -> Array:
+    """Return a wave at one level, `LEVEL` RMS over its samples that are not silent: recordings differ by far more.
+
+    Silence stays silence. The level is that of the whole clip, so that loud and soft words keep their difference.
+    """
+    sounding_S = wave_S[wave_S != 0].astype(np.float64)
+    if not len(sounding_S):
+        return wave_S
+    return np.asarray(wave_S * (LEVEL / np.sqrt((sounding_S**2).mean())), np.float32)
+
+
 def hear(voices_NS: Array, mix_S: Array, frames: int, audio: AudioConfig) -> tuple[Array, Array]:
     """Return what is heard over a whole clip: (sound_NTCD of each person's own voice, mix_TCD of all sound).
 
@@ -130,6 +143,6 @@ def hear(voices_NS: Array, mix_S: Array, frames: int, audio: AudioConfig) -> tup
         audio: Which features, and how many neighbours.
     """
     features = features_of(audio.features, audio.source)
-    heard_NTD = np.stack([features(wave_S, frames) for wave_S in (*voices_NS, mix_S)])
+    heard_NTD = np.stack([features(levelled(wave_S), frames) for wave_S in (*voices_NS, mix_S)])
     heard_NTCD = with_context(heard_NTD, audio.context)
     return heard_NTCD[:-1], heard_NTCD[-1]

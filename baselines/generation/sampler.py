@@ -150,7 +150,8 @@ class Sampler:
         """Draw noise_PLHW as in training, once for all frames; seed and key decide it on every device."""
         shape = (places, self.recipe.latents, *self.recipe.latent_size)
         generator = torch.Generator().manual_seed(seed_of("sample", seed, key))
-        return Diffusion(self.recipe.diffusion).noise(generator, shape).to(self._device)
+        diffusion = Diffusion(self.recipe.diffusion, self.recipe.autoencoder.fold)
+        return diffusion.noise(generator, shape).to(self._device)
 
     def _velocity(
         self, latent_PLHW: Tensor, step: int, groups: list[Group], conditions: Conditions

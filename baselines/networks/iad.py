@@ -78,8 +78,8 @@ class VoiceBlock(nn.Module):
         weight_XNS1 = weight_XNHW.flatten(2)[..., None].to(heard_XNSC.dtype)
         mixed_XSC = (heard_XNSC * weight_XNS1).sum(dim=1)
         mixed_XSC = mixed_XSC + weight_XNS1.sum(dim=1) * self.ff(self.ff_norm(mixed_XSC))
-        added_XCS = self.proj_out(mixed_XSC).transpose(1, 2)
-        return hidden_XCHW + added_XCS.unflatten(2, hidden_XCHW.shape[2:])
+        added_XCS: Tensor = self.proj_out(mixed_XSC).transpose(1, 2)
+        return hidden_XCHW + added_XCS.view(hidden_XCHW.shape)
 
 
 def voice_weights(face_BNTHW: Tensor, gate_BNT: Tensor, size: tuple[int, int]) -> Tensor:

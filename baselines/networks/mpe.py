@@ -45,4 +45,5 @@ class PoseEncoder(nn.Module):
         said: Tensor = self.encoder(skeleton_BNXCHW.flatten(0, 2))
         if not self.double_count:
             said = said - empty_1CHW
-        return said.unflatten(0, (b, n, x)).sum(dim=1)
+        apart_BNXCHW = said.reshape(b, n, x, *said.shape[1:])
+        return apart_BNXCHW.sum(dim=1)

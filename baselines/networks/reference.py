@@ -28,7 +28,7 @@ class Writer(AttnProcessor2_0):
     """
 
     def __init__(self, name: str, features: Features) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name, self._features = name, features
 
     def __call__(self, attn: Attention, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -78,7 +78,7 @@ class Reader(AttnProcessor2_0):
     """
 
     def __init__(self, name: str, sight: Sight) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name, self._sight = name, sight
 
     def __call__(

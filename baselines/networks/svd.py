@@ -127,7 +127,8 @@ def random_unet(recipe: Recipe) -> Any:
     trunk, latents = recipe.trunk, recipe.latents
     divides = all(channels % _GROUPS == 0 for channels in trunk.channels)
     require(divides, "trunk.channels", trunk.channels, f"multiples of {_GROUPS}")
-    unet: Any = UNetSpatioTemporalConditionModel(  # type: ignore[no-untyped-call]
+    kind: Any = UNetSpatioTemporalConditionModel
+    unet = kind(
         in_channels=2 * latents,
         out_channels=latents,
         down_block_types=_kinds(trunk.attention, "DownBlockSpatioTemporal"),

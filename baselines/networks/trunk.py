@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mitds.baselines.recipe import Recipe
 
 
-def random_unets(recipe: Recipe) -> tuple[UNet2DConditionModel, UNetMotionModel]:
+def random_unets(recipe: Recipe) -> tuple[Any, Any]:
     """Return the reference U-Net and the denoiser of a recipe, with random weights; motion starts as identity."""
     trunk, latents = recipe.trunk, recipe.latents
     shared = {
@@ -23,14 +23,16 @@ def random_unets(recipe: Recipe) -> tuple[UNet2DConditionModel, UNetMotionModel]
         "cross_attention_dim": trunk.cross_dim,
         "norm_num_groups": trunk.groups,
     }
-    reference = UNet2DConditionModel(
+    reference_unet: Any = UNet2DConditionModel
+    motion_unet: Any = UNetMotionModel
+    reference = reference_unet(
         in_channels=latents,
         attention_head_dim=trunk.heads,
         down_block_types=_kinds(trunk.attention, "DownBlock2D"),
         up_block_types=_kinds(trunk.attention[::-1], "UpBlock2D"),
         **shared,
     )
-    denoiser = UNetMotionModel(
+    denoiser = motion_unet(
         in_channels=latents * (2 if trunk.reference_input else 1),
         num_attention_heads=trunk.heads,
         motion_num_attention_heads=trunk.motion_heads,
@@ -52,9 +54,9 @@ def _kinds(attention: tuple[bool, ...], plain: str) -> tuple[str, ...]:
 
 def still_without_motion(denoiser: nn.Module) -> None:
     """Leave motion modules out where a sample is one picture, as stage 1 of the papers has none of them."""
-    for module in denoiser.modules():
-        if isinstance(module, AnimateDiffTransformer3D):
-            module.forward = partial(_moved, module.forward)
+    motion: list[Any] = [m for m in denoiser.modules() if isinstance(m, AnimateDiffTransformer3D)]
+    for module in motion:
+        module.forward = partial(_moved, module.forward)
 
 
 def _moved(

@@ -16,7 +16,8 @@ from mitds.store import sha256_file, write_json
 
 STATE, STAGE1 = "state", "stage1.safetensors"
 _ORIGIN = "origin.json"
-_FREE = ("recipe.data.cache_gb",)
+_FREE = ("recipe.data.cache_gb", "recipe.sampling.")
+"""What may change without changing the weights."""
 _NOT_STAGE1 = ("model", "preset", "stage2.", "sampling.", "data.cache_gb")
 
 
@@ -43,7 +44,7 @@ def differences(one: object, other: object) -> list[str]:
     return [
         f"{name} is {now.get(name)!r}, and was {before.get(name)!r}"
         for name in sorted(now.keys() | before.keys())
-        if now.get(name) != before.get(name) and name not in _FREE
+        if now.get(name) != before.get(name) and not name.startswith(_FREE)
     ]
 
 

@@ -41,19 +41,21 @@ _OUR_FAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """How outputs are made and scored; nothing here changes a number.
+    """How outputs are made and scored; nothing here changes how an output is scored.
 
     Attributes:
         workers: Processes.
         memory_bytes: Address space of one worker.
         deadline_s: Time for one item.
         seed: Of systems that draw random numbers.
+        model_settings: How a trained model draws, where it differs from its checkpoint: "sampling.steps=5".
     """
 
     workers: int = 1
     memory_bytes: int = 12 << 30
     deadline_s: float = 1800.0
     seed: int = 0
+    model_settings: tuple[str, ...] = ()
 
     def making(self) -> Limits:
         """Return the limits of making one output: the code is trusted, and drivers of GPUs reserve much memory."""
@@ -135,6 +137,7 @@ def make_outputs(
             "kind": kind,
             "system": system,
             "checkpoint": str(checkpoint.resolve()) if checkpoint else "",
+            "settings": list(config.model_settings),
             "seed": config.seed,
             "path": str(out / f"{item.id}.mp4"),
         }

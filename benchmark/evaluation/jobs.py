@@ -39,9 +39,10 @@ def _metric(name: str) -> Metric | SetMetric:
 
 
 @cache
-def _system(kind: str, name: str, checkpoint: str) -> Any:
+def _system(kind: str, name: str, checkpoint: str, settings: tuple[str, ...]) -> Any:
     found: Any = (CONTROLS if kind == "control" else MODELS).get(name)
-    return found(Path(checkpoint)) if checkpoint else found()
+    arguments: list[Any] = [Path(checkpoint)] if checkpoint else []
+    return found(*arguments, settings) if settings else found(*arguments)
 
 
 def _scene(release: str, item: str) -> Scene:
@@ -59,12 +60,12 @@ def make(job: dict[str, Any]) -> dict[str, Any]:
     """Let a model or a control answer one item, and write the answer as mp4 with the item's sound.
 
     Args:
-        job: "release", "item", "kind" ("model" or "control"), "system", "checkpoint" (folder, "" for none), "seed",
-            "path".
+        job: "release", "item", "kind" ("model" or "control"), "system", "checkpoint" (folder, "" for none),
+            "settings" (of how a trained model draws), "seed", "path".
     """
     release = _release(job["release"])
     request = release.request(job["item"], job["seed"])
-    system: Model | Control = _system(job["kind"], job["system"], job["checkpoint"])
+    system: Model | Control = _system(job["kind"], job["system"], job["checkpoint"], tuple(job["settings"]))
     if job["kind"] == "control":
         pictures = system.spoil(request, release.scene(job["item"]).real.frames_THWC)  # type: ignore[union-attr]
     else:

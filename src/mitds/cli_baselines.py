@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from mitds.errors import UsageError
 
 if TYPE_CHECKING:
     from mitds.baselines.checkpoint import Description
+
+Counted = Callable[[str, int, int], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -173,22 +176,20 @@ def compare(
     from mitds.benchmark.evaluation.evaluate import evaluate
     from mitds.benchmark.evaluation.show import write_evaluation_page
     from mitds.benchmark.evaluation.side_by_side import control_folders, markdown, side_by_side
+    from mitds.config import plain
     from mitds.store import write_bytes, write_json
 
-    models, folder = model or list(MODELS), [str(release)]
-    keys, first = released_keys(release), out / "models" / models[0]
+    models, folder, keys = model or list(MODELS), [str(release)], released_keys(release)
+    recipes = {name: resolve_recipe(name, preset, settings=settings or []) for name in models}
     with stdout_for_json(), counted(quiet) as progress:
-        for name in models:
-            checkpoint = out / "models" / name
-            train_one(
-                shards, checkpoint, resolve_recipe(name, preset, settings=settings or []), keys=keys,
-                autoencoder=None if name == models[0] else first,
-                progress=lambda what, done, of, name=name: progress(f"{name}: {what}", done, of),
-            )  # fmt: skip
-        for name in models:
+        for name, chosen in recipes.items():
+            train_one(shards, out / "models" / name, chosen, keys=keys, progress=_named(name, progress))
+        for name, chosen in recipes.items():
+            drawn = tuple(f"sampling.{field}={value}" for field, value in plain(chosen.sampling).items())
             found = evaluate(
                 folder, out / "results" / name, model=name, checkpoint=out / "models" / name,
-                metrics=metric or (), config=EngineConfig(workers=workers), progress=progress,
+                metrics=metric or (), config=EngineConfig(workers=workers, model_settings=drawn),
+                progress=_named(name, progress),
             )  # fmt: skip
             write_evaluation_page(folder, out / "results" / name, found)
         folders = [out / "results" / name for name in models] + control_folders(release)
@@ -200,3 +201,8 @@ def compare(
     else:
         typer.echo(markdown(table))
         typer.echo(f"Table: {out / 'comparison.md'}; pages: {out}/results/*/index.html")
+
+
+def _named(name: str, progress: Counted) -> Counted:
+    """Return a progress that says whose it is."""
+    return lambda what, done, of: progress(f"{name}: {what}", done, of)

@@ -68,6 +68,10 @@ def evaluate(
     ] = None,
     metric: MetricNames = None,
     seed: Annotated[int, typer.Option(help="For models that draw random numbers.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="How a trained model draws: sampling.steps=20; may be repeated."),
+    ] = None,
     workers: Processes = 1,
     page: Annotated[bool, typer.Option(help="Write index.html with the videos side by side.")] = True,
     json_: Json = False,
@@ -78,7 +82,7 @@ def evaluate(
     from mitds.benchmark.evaluation.evaluate import evaluate as step
     from mitds.benchmark.evaluation.show import write_evaluation_page
 
-    config = EngineConfig(workers=workers, seed=seed)
+    config = EngineConfig(workers=workers, seed=seed, model_settings=tuple(settings or ()))
     with stdout_for_json(), counted(quiet) as progress:
         found = step(
             shards,

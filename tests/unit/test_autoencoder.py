@@ -105,6 +105,17 @@ def counted(does: Callable[[Tensor], Tensor], seen: list[int]) -> Callable[[Tens
     return call
 
 
+def test_folding_only_moves_numbers_about() -> None:
+    plain, folded = (build_autoencoder(replace(SMALL, fold=fold)).requires_grad_(False) for fold in (1, 2))
+    folded.load_state_dict(plain.state_dict())
+    for each in (plain, folded):
+        each.standardise(scenes(0))
+    latent_XLHW = folded.encode(scenes(1))
+    assert latent_XLHW.shape == (3, 24, 4, 6)
+    torch.testing.assert_close(latent_XLHW[:, :4, 0, 0], plain.encode(scenes(1))[:, 0, :2, :2].flatten(1))
+    torch.testing.assert_close(folded.decode(latent_XLHW), plain.decode(plain.encode(scenes(1))))
+
+
 def test_pictures_come_back_within_range() -> None:
     built = tiny()
     decoded_XCHW = built.decode(torch.full((1, 6, 4, 4), 50.0))

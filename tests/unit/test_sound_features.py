@@ -11,7 +11,16 @@ import pytest
 
 from mitds.baselines.conditions import sound
 from mitds.baselines.conditions.logmel import FLOOR, MEAN, SPREAD, mel_filters
-from mitds.baselines.conditions.sound import FRAME, MARGIN, PIECE, features_of, hear, in_pieces, with_context
+from mitds.baselines.conditions.sound import (
+    FRAME,
+    MARGIN,
+    PIECE,
+    features_of,
+    hear,
+    in_pieces,
+    levelled,
+    with_context,
+)
 from mitds.baselines.recipe import AudioConfig
 from mitds.errors import MissingWeights, UnknownName, UsageError
 from mitds.manifests.records import Array
@@ -215,3 +224,19 @@ def test_all_kinds_are_in_the_recipe() -> None:
     from mitds.baselines.recipe import Features
 
     assert sound.FEATURES.names() == sorted(get_args(Features))
+
+
+def test_a_louder_recording_of_the_same_voice_is_heard_alike() -> None:
+    random = np.random.default_rng(3)
+    voice_S = (random.standard_normal(25 * 640) * np.repeat(random.uniform(0.01, 0.3, 25), 640)).astype(
+        np.float32
+    )
+    voice_S[:6400] = 0
+    quiet, loud = (hear(gain * voice_S[None], gain * voice_S, 25, AudioConfig())[0] for gain in (0.1, 1.0))
+    np.testing.assert_allclose(quiet, loud, atol=1e-3)
+    assert np.ptp(loud[0, 12:, 2].mean(axis=1)) > 0.3, "loud and soft words keep their difference"
+
+
+def test_silence_stays_silence_at_any_level() -> None:
+    silent_S = np.zeros(25 * 640, np.float32)
+    assert levelled(silent_S) is silent_S

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from mitds.errors import MissingDependency, SourceUnreachable
@@ -61,9 +61,10 @@ def _hub(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
     except ImportError as error:
         what = f"the package 'huggingface_hub' cannot be imported: {error}"
         raise MissingDependency(what, where=url, remedy="pip install 'mitds[hub]'.") from error
+    download: Any = hf_hub_download
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = hf_hub_download(**found.groupdict(), local_dir=folder)
+            path = download(**found.groupdict(), local_dir=folder)
         except (OSError, ValueError, httpx.HTTPError) as error:
             raise SourceUnreachable(f"the hub refuses: {str(error).splitlines()[0]}", where=url) from error
         with Path(path).open("rb") as source, target.open("wb") as file:
