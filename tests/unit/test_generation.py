@@ -411,8 +411,8 @@ def test_a_worker_loads_a_model_once_for_each_folder(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     a, b = (_system("model", "somebodys_model:Trained", name, ()) for name in ("a", "b"))
     assert (a.folder, b.folder) == (Path("a"), Path("b"))
-    assert _system("model", "somebodys_model:Trained", "a") is a
-    assert type(_system("model", "somebodys_model:Plain", "")).__name__ == "Plain"
+    assert _system("model", "somebodys_model:Trained", "a", ()) is a
+    assert type(_system("model", "somebodys_model:Plain", "", ())).__name__ == "Plain"
 
 
 # ---- one's own inputs
