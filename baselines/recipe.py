@@ -346,7 +346,7 @@ _TINY = Recipe(
     diffusion=DiffusionConfig(face_weight=4.0, ema=0.995),
     stage1=StageConfig(steps=900, batch=8, lr=1e-3, warmup=50, trains="all"),
     stage2=StageConfig(steps=600, batch=2, frames=8, lr=5e-4, warmup=50, trains="all"),
-    sampling=SamplingConfig(steps=10, window=16, overlap=4, reference_scale=1.0, audio_scale=2.0),
+    sampling=SamplingConfig(steps=2, window=16, overlap=4, reference_scale=1.0, audio_scale=2.0),
 )  # fmt: skip
 
 _SMALL = replace(

@@ -113,9 +113,8 @@ class Covog(nn.Module):
     def forward(self, noisy_BTLHW: Tensor, step_B: Tensor, given: Given, keep: Keep) -> Tensor:
         """Return the predicted velocity; see `contracts.Network.__call__`."""
         frames = noisy_BTLHW.shape[1]
-        looks_B = (
-            torch.ones_like(keep.reference_B) if self.design.published.reference_in_both else keep.reference_B
-        )
+        unguarded = self.design.published.reference_in_both and not self.training
+        looks_B = torch.ones_like(keep.reference_B) if unguarded else keep.reference_B
         self._sight.features = self._look(given, keep) if bool(looks_B.any()) else None
         self._sight.keep_B, self._sight.frames = looks_B, frames
         self._given, self._keep = given, keep

@@ -40,7 +40,7 @@ from mitds.baselines.training.stage import Progress, Run, Stage
 from mitds.baselines.training.state import last_losses, newest_state, read_position
 from mitds.baselines.training.windows import Windows
 from mitds.errors import UsageError
-from mitds.store import atomic_path
+from mitds.store import write_bytes
 
 
 def train(
@@ -163,8 +163,7 @@ def _make_autoencoder(
     if source is None:
         write_tensors(path, train_autoencoder(windows, recipe, out, progress, device).state_dict())
         return
-    with atomic_path(path) as temporary:
-        shutil.copyfile(source / AUTOENCODER, temporary)
+    write_bytes(path, (source / AUTOENCODER).read_bytes())
 
 
 def _stages(run: Run, stage1: Path | None) -> Stage:
