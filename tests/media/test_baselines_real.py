@@ -26,13 +26,13 @@ from mitds.time import CLIP_FPS
 pytestmark = pytest.mark.media
 
 SETTINGS = (
-    "height=48", "width=80", "data.cache_gb=0.2", "diffusion.ema=0.5", "autoencoder.steps=30", "autoencoder.batch=2",
     "trunk.channels=[16,32]", "trunk.attention=[false,true]", "trunk.heads=2", "trunk.groups=8",
-    "trunk.cross_dim=16", "trunk.motion_heads=2", "trunk.iad_down=[0]", "trunk.iad_up=[0]",
+    "trunk.cross_dim=16", "trunk.motion_heads=2", "trunk.iad_down=[0]", "trunk.iad_up=[0]", "height=48", "width=80",
+    "data.cache_gb=0.2", "diffusion.ema=0.5", "autoencoder.steps=30", "autoencoder.batch=2",
     "stage1.steps=3", "stage1.batch=4", "stage2.steps=2", "stage2.batch=1", "stage2.frames=4",
     "sampling.steps=2", "sampling.audio_scale=1.0",
 )  # fmt: skip
-METRICS = ("psnr", "ssim")
+METRICS = ("psnr@1", "ssim@1")
 
 
 def called(*words: str) -> Any:
