@@ -51,11 +51,21 @@ def draw(recipe: Recipe, stage: int, step: int, slots: Sequence[int]) -> Draws:
     steps, keeps, noises = [], [], []
     for slot in slots:
         generator = torch.Generator().manual_seed(seed_of("draw", recipe.seed, stage, step, slot))
-        steps.append(torch.randint(STEPS, (), generator=generator))
-        keeps.append(torch.rand(3, generator=generator) >= recipe.diffusion.drop)
+        steps.append(torch.randint(recipe.diffusion.least_step, STEPS, (), generator=generator))
+        keeps.append(kept_3(torch.rand((), generator=generator), recipe.diffusion.drop))
         noises.append(diffusion.noise(generator, shape))
     keep_3B = torch.stack(keeps, dim=1)
     return Draws(torch.stack(steps), torch.stack(noises), Keep(keep_3B[0], keep_3B[1], keep_3B[2]))
+
+
+def kept_3(chance: Tensor, drop: float) -> Tensor:
+    """Return whether reference, pose and audio are kept: the very sets that guidance contrasts are what is dropped.
+
+    Args:
+        chance: Uniform in 0..1.
+        drop: Probability of each of three sets: everything, poses and voices, voices alone.
+    """
+    return chance >= drop * torch.tensor([1.0, 2.0, 3.0])
 
 
 class Denoising(nn.Module):

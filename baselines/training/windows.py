@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mitds.baselines.conditions.told import select
 from mitds.baselines.contracts import Example, Told
-from mitds.baselines.recipe import Recipe, StageConfig
+from mitds.baselines.recipe import PublishedConfig, Recipe, StageConfig
 from mitds.baselines.training.decoded import Cache, Decoded, decode
 from mitds.errors import BadShard, UsageError
 from mitds.manifests.clip_index import ClipIndex
@@ -99,7 +99,7 @@ class Windows:
             key=self._index.keys[among.clips[drawn]],
             reference_HWC=clip.frames_THWC[reference].copy(),
             reference=select(clip.told, [reference]),
-            told=select(clip.told, frames, from_head=recipe.design.published.masks_from_clip_head),
+            told=select(clip.told, frames, from_head=_reads_from_head(recipe.design.published)),
             frames_THWC=clip.frames_THWC[list(frames)],
             flip=flip,
             zoom=zoom,
@@ -124,6 +124,11 @@ class Windows:
             for stage, config in self._stages.items()
             if config.steps and clip.frames < span(config)
         )
+
+
+def _reads_from_head(published: PublishedConfig) -> bool:
+    """Say whether faces and voices are read from the clip's head; the published masks serve voices alone."""
+    return published.masks_from_clip_head and not published.audio_off
 
 
 def _places(index: ClipIndex, keys: Collection[str] | None) -> Iterator[int]:
