@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 SCHEMA = "mitds.baseline/1"
 RECIPE, NETWORK, AUTOENCODER = "recipe.json", "network.safetensors", "autoencoder.safetensors"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_ABOUT: dict[str, type | tuple[type, ...]] = {
+    "origin": dict, "data": str, "clips": list, "left_out": dict, "unused": dict, "parameters": int, "losses": dict,
+    "seconds": (int, float),
+}  # fmt: skip
+_ORIGIN = {"data", "autoencoder", "stage1"}
+"""What readers ask of `about`; there may be more."""
 _ANEW = "Fetch the folder anew, or train again."
 
 
@@ -54,11 +62,13 @@ class Description:
         recipe: What the model is.
         about: What it was trained on, by what, for how long.
         files: sha256 by file of weights.
+        layouts: Configurations of networks that began with published weights, by part (`networks.layouts`).
     """
 
     recipe: Recipe
     about: dict[str, Any]
     files: dict[str, str]
+    layouts: dict[str, Any]
 
 
 def need_packages(*more: str) -> None:
@@ -100,13 +110,34 @@ def describe(folder: Path) -> Description:
                 f"the model is of version {said['schema']!r}, not {SCHEMA!r}", where=str(path),
                 remedy="Use the version of mitds that wrote it, or train again.",
             )  # fmt: skip
-        return Description(build(Recipe, said["recipe"], where=RECIPE), said["about"], said["files"])
+        recipe = build(Recipe, said["recipe"], where=RECIPE)
+        found = Description(recipe, said["about"], said["files"], said.get("layouts", {}))
+        _check(found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputFault(f"not a readable recipe: {error}", where=str(path), remedy=_ANEW) from error
+    return found
+
+
+def _check(said: Description) -> None:
+    """Refuse what is not as `save_checkpoint` writes it, with a ValueError."""
+    for name, kind in {"about": dict, "files": dict, "layouts": dict}.items():
+        if not isinstance(getattr(said, name), kind):
+            raise ValueError(f"{name} is no mapping")
+    if said.files.keys() != {NETWORK, AUTOENCODER}:
+        raise ValueError(f"files are {', '.join(sorted(said.files))}, not {NETWORK} and {AUTOENCODER}")
+    for name, digest_ in said.files.items():
+        if not isinstance(digest_, str) or not _SHA256.fullmatch(digest_):
+            raise ValueError(f"{name} has no sha256")
+    for name, kinds in _ABOUT.items():
+        if not isinstance(said.about.get(name), kinds):
+            raise ValueError(f"about.{name} is missing, or of another kind")
+    origin = said.about["origin"]
+    if origin.keys() != _ORIGIN or not all(isinstance(value, str) for value in origin.values()):
+        raise ValueError("about.origin is of another kind")
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read a trained model.
+    """Read a trained model, from nothing but its folder: weights that it began with are not read again.
 
     Raises:
         UsageError: If the folder is no checkpoint.
@@ -115,15 +146,30 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     need_packages()
     from mitds.baselines.networks import build_network
+    from mitds.baselines.networks.layouts import from_layouts
 
     said = describe(folder)
-    for name, wanted in said.files.items():
-        if not (folder / name).is_file() or sha256_file(folder / name) != wanted:
-            raise InputFault(f"{name} is not the one the recipe lists", where=str(folder), remedy=_ANEW)
-    network = build_network(said.recipe)
+    check_files(folder, said.files)
+    with from_layouts(said.layouts):
+        network = build_network(said.recipe)
+        autoencoder = open_autoencoder(folder, said.recipe)
     load_weights(network, folder / NETWORK)
-    autoencoder = open_autoencoder(folder, said.recipe)
     return Checkpoint(said.recipe, network.eval(), autoencoder, said.about, said.files)
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Make sure that the weights are the ones that the recipe lists.
+
+    Args:
+        folder: The checkpoint.
+        files: sha256 by file.
+
+    Raises:
+        InputFault: If a file is missing, torn, or was changed.
+    """
+    for name in (NETWORK, AUTOENCODER):
+        if not (folder / name).is_file() or sha256_file(folder / name) != files[name]:
+            raise InputFault(f"{name} is not the one the recipe lists", where=str(folder), remedy=_ANEW)
 
 
 def open_autoencoder(folder: Path, recipe: Recipe) -> nn.Module:
@@ -140,7 +186,11 @@ def open_autoencoder(folder: Path, recipe: Recipe) -> nn.Module:
 
 
 def save_checkpoint(
-    folder: Path, recipe: Recipe, weights: Mapping[str, Tensor], about: Mapping[str, Any]
+    folder: Path,
+    recipe: Recipe,
+    weights: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    layouts: Mapping[str, Any] | None = None,
 ) -> Description:
     """Write a trained model into a folder that holds its autoencoder; its recipe comes last and marks it as whole.
 
@@ -148,12 +198,14 @@ def save_checkpoint(
         folder: Where the autoencoder lies already.
         recipe: What the model is.
         weights: The network's, by name.
-        about: JSON-ready.
+        about: JSON-ready; has at least what `describe` asks for.
+        layouts: Of the networks that began with published weights (`networks.layouts.layouts`).
     """
     write_tensors(folder / NETWORK, weights)
     files = {name: sha256_file(folder / name) for name in (NETWORK, AUTOENCODER)}
-    write_json(folder / RECIPE, {"schema": SCHEMA, "recipe": recipe, "about": plain(about), "files": files})
-    return Description(recipe, plain(about), files)
+    found = Description(recipe, plain(about), files, plain(layouts or {}))
+    write_json(folder / RECIPE, {"schema": SCHEMA, **plain(found)})
+    return found
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -33,11 +33,11 @@ class Puppet:
         k = request.reference_frame
         known = np.flatnonzero(np.isfinite(request.face_xyxy_NT4[:, k]).all(axis=1))
         mouths = {n: find_mouth(request.face_xyxy_NT4[n, k], request.pose_NTK3[n, k]) for n in known}
-        opening_NT = np.stack([opening(voice_S, request.frames) for voice_S in request.voices_NS])
+        openings = {n: opening(request.voices_NS[n], request.frames) for n in mouths}
         for t in range(request.frames):
             frame_HWC = request.reference_HWC.copy()
             for n, mouth in mouths.items():
-                talk(frame_HWC, mouth, float(opening_NT[n, t]))
+                talk(frame_HWC, mouth, float(openings[n][t]))
             yield frame_HWC
 
 

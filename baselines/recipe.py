@@ -1,14 +1,17 @@
-"""The recipe of a baseline: every setting that decides its weights, and the presets."""
+"""The recipe of a baseline: every setting that decides its weights. `presets` has those that are named."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mitds.config import require
-from mitds.registry import unknown
 
 Features = Literal["log-mel", "whisper-tiny.en", "wav2vec2-base"]
+
+DIFFUSION_STEPS = 1000
+"""Steps of noise; drawing takes fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,9 @@ class AutoencoderConfig:
         most = 3 * self.factor**2
         require(0 < self.latents <= most, "autoencoder.latents", self.latents, f"1 to {most}")
         require(self.crop >= self.factor, "autoencoder.crop", self.crop, f"at least {self.factor}")
+        _at_least(1, self, "autoencoder", "fold", "channels", "batch")
+        _at_least(0, self, "autoencoder", "blocks", "steps", "noise")
+        require(self.lr > 0, "autoencoder.lr", self.lr, "above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,8 @@ class TrunkConfig:
             with this standard deviation (`networks.prior`); 0 lets them predict everything, as the papers do.
         iad_down: Down blocks after which voices come in.
         iad_up: Up blocks after which voices come in.
+        checkpointing: Compute activations anew for the gradient instead of keeping them: less memory, more time, and
+            the same gradients.
     """
 
     source: str = ""
@@ -93,6 +101,18 @@ class TrunkConfig:
     reference_spread: float = 0.0
     iad_down: tuple[int, ...] = (0, 1, 2)
     iad_up: tuple[int, ...] = (0, 1)
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that have no network; whether voices have their blocks is `Recipe`'s to check."""
+        _at_least(1, self, "trunk", "layers", "heads", "cross_dim", "groups", "motion_heads", "motion_length")
+        _at_least(0, self, "trunk", "reference_spread")
+        fit = bool(self.channels) and all(c > 0 and c % self.groups == 0 for c in self.channels)
+        require(fit, "trunk.channels", self.channels, f"at least one, each a multiple of {self.groups}")
+        levels = len(self.channels)
+        require(
+            len(self.attention) == levels, "trunk.attention", self.attention, f"as many as channels, {levels}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +124,11 @@ class PoseConfig:
     """
 
     channels: tuple[int, ...] = (16, 32, 96, 256)
+
+    def __post_init__(self) -> None:
+        """Refuse layers without channels."""
+        fit = bool(self.channels) and min(self.channels) > 0
+        require(fit, "pose.channels", self.channels, "at least one, each above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +150,11 @@ class AudioConfig:
     tokens: int = 32
     token_dim: int = 1024
     hidden: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number of things."""
+        _at_least(0, self, "audio", "context")
+        _at_least(1, self, "audio", "tokens", "token_dim", "hidden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +220,14 @@ class StageConfig:
     warmup: int = 100
     trains: Literal["stage", "all"] = "stage"
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number of things."""
+        _at_least(0, self, "a stage's", "steps", "warmup")
+        _at_least(1, self, "a stage's", "batch", "frames")
+        fit = bool(self.strides) and min(self.strides) >= 1
+        require(fit, "a stage's strides", self.strides, "at least one, each at least 1")
+        require(self.lr > 0, "a stage's lr", self.lr, "above 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionConfig:
@@ -216,6 +254,15 @@ class DiffusionConfig:
     weight_decay: float = 1e-2
     ema: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what is no probability, step or weight."""
+        _at_least(0, self, "diffusion", "noise_offset", "face_weight", "weight_decay")
+        require(0 <= self.least_step <= 999, "diffusion.least_step", self.least_step, "0 to 999")
+        require(0 <= self.drop <= 1 / 3, "diffusion.drop", self.drop, "0 to 1/3, for it is taken three times")
+        require(0 <= self.ema < 1, "diffusion.ema", self.ema, "at least 0 and below 1")
+        require(self.min_snr > 0, "diffusion.min_snr", self.min_snr, "above 0")
+        require(self.grad_clip > 0, "diffusion.grad_clip", self.grad_clip, "above 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
@@ -235,6 +282,13 @@ class DataConfig:
     zoom: float = 1.0
     reference_gap: int = 50
     cache_gb: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no probability, enlargement or memory."""
+        require(0 <= self.flip <= 1, "data.flip", self.flip, "0 to 1")
+        _at_least(1, self, "data", "zoom")
+        _at_least(0, self, "data", "reference_gap")
+        require(self.cache_gb > 0, "data.cache_gb", self.cache_gb, "above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +310,26 @@ class SamplingConfig:
     reference_scale: float = 3.5
     pose_scale: float = 1.0
     audio_scale: float = 3.5
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of steps that cannot be drawn in."""
+        check_steps(self.steps)
+
+
+def check_steps(steps: int) -> None:
+    """Refuse numbers of denoising steps at which diffusers' DDIM with trailing spacing leaves noise in the pictures.
+
+    It steps from 1000 down by 1000 / steps, rounds each place, and jumps from each by the whole part of 1000 / steps:
+    the last place must be no further from zero than that, and rounding must not add a place.
+
+    Raises:
+        UsageError: Naming numbers that can be.
+    """
+    name = "sampling.steps"
+    require(1 <= steps <= DIFFUSION_STEPS, name, steps, f"1 to {DIFFUSION_STEPS}")
+    spacing = DIFFUSION_STEPS / steps
+    ends_clean = round(spacing) <= int(spacing) and math.ceil(DIFFUSION_STEPS / spacing) == steps
+    require(ends_clean, name, steps, "such that the last step leaves no noise: 5, 10, 20, 30, 50, ...")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,19 +363,31 @@ class Recipe:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
-        """Refuse shapes that the U-Nets cannot halve."""
+        """Refuse sections that do not fit each other."""
         cell = self.cell * 2 ** (len(self.trunk.channels) - 1)
         require(self.height % cell == 0 and self.height > 0, "height", self.height, f"a multiple of {cell}")
         require(self.width % cell == 0 and self.width > 0, "width", self.width, f"a multiple of {cell}")
-        longest = max(self.sampling.window, self.stage2.frames)
-        require(
-            longest <= self.trunk.motion_length, "sampling.window or stage2.frames", longest,
-            f"at most trunk.motion_length, {self.trunk.motion_length}",
-        )  # fmt: skip
+        for name, frames in {
+            "sampling.window": self.sampling.window,
+            "stage1.frames": self.stage1.frames,
+            "stage2.frames": self.stage2.frames,
+        }.items():
+            most = self.trunk.motion_length
+            require(1 <= frames <= most, name, frames, f"1 to trunk.motion_length, {most}")
         require(
             0 <= self.sampling.overlap < self.sampling.window, "sampling.overlap", self.sampling.overlap,
             f"0 to {self.sampling.window - 1}",
         )  # fmt: skip
+
+        if self.design.iad:
+            self._require_places()
+
+    def _require_places(self) -> None:
+        levels = len(self.trunk.channels)
+        for name in ("iad_down", "iad_up"):
+            places = getattr(self.trunk, name)
+            fit = len(set(places)) == len(places) and all(0 <= place < levels for place in places)
+            require(fit, f"trunk.{name}", places, f"blocks, 0 to {levels - 1}, each once")
 
     @property
     def cell(self) -> int:
@@ -319,102 +405,7 @@ class Recipe:
         return self.height // self.cell, self.width // self.cell
 
 
-PUBLISHED = PublishedConfig(
-    audio_off=True, regions_to_bottom=True, masks_from_clip_head=True, reference_in_both=True,
-    tail_keeps_first=True, double_count=True,
-)  # fmt: skip
-
-DESIGNS: dict[str, DesignConfig] = {
-    "covog": DesignConfig(),
-    "covog-without-mpe": DesignConfig(mpe=False),
-    "covog-without-iad": DesignConfig(iad=False),
-    "covog-published": DesignConfig(published=PUBLISHED),
-    "animate-anyone": DesignConfig(mpe=False, iad=False),
-    "control-svd": DesignConfig(kind="svd", mpe=False, iad=False),
-}
-
-_TINY = Recipe(
-    model="covog",
-    preset="tiny",
-    height=96,
-    width=160,
-    autoencoder=AutoencoderConfig(fold=2),
-    trunk=TrunkConfig(
-        channels=(64, 96, 128), attention=(False, True, True), layers=1, heads=4, cross_dim=64, groups=16,
-        motion_heads=4, reference_input=True, reference_spread=0.2, iad_down=(0, 1), iad_up=(0, 1),
-    ),
-    pose=PoseConfig(channels=(8, 16, 32, 64)),
-    audio=AudioConfig(tokens=4, token_dim=64, hidden=128),
-    data=DataConfig(flip=0.5, zoom=1.3, reference_gap=10),
-    diffusion=DiffusionConfig(least_step=400, drop=0.05, face_weight=4.0, ema=0.995),
-    stage1=StageConfig(steps=800, batch=8, lr=1e-3, warmup=50, trains="all"),
-    stage2=StageConfig(steps=400, batch=2, frames=8, lr=5e-4, warmup=50, trains="all"),
-    sampling=SamplingConfig(steps=2, window=16, overlap=4, reference_scale=1.0, audio_scale=2.0),
-)  # fmt: skip
-
-_SMALL = replace(
-    _TINY,
-    preset="small",
-    height=192,
-    width=320,
-    precision="bf16",
-    autoencoder=AutoencoderConfig(
-        channels=64, blocks=2, steps=6000, batch=32, crop=128, factor=8, latents=16
-    ),
-    trunk=replace(
-        _TINY.trunk,
-        channels=(128, 256, 384),
-        attention=(True, True, True),
-        layers=2,
-        heads=8,
-        cross_dim=128,
-        groups=32,
-    ),
-    pose=PoseConfig(channels=(16, 32, 64, 128)),
-    audio=AudioConfig(features="whisper-tiny.en", tokens=8, token_dim=256, hidden=256),
-    stage1=StageConfig(steps=6000, batch=64, lr=3e-4, warmup=200, trains="stage"),
-    stage2=StageConfig(steps=6000, batch=8, frames=16, strides=(1, 2), lr=2e-4, warmup=200, trains="all"),
-    sampling=SamplingConfig(steps=20, window=16, overlap=4, reference_scale=1.5, audio_scale=2.5),
-)
-
-_SD15 = Recipe(
-    model="covog",
-    preset="sd15",
-    height=384,
-    width=640,
-    seed=12580,
-    precision="bf16",
-    autoencoder=AutoencoderConfig(
-        kind="kl", source="stabilityai/sd-vae-ft-mse", factor=8, latents=4, steps=0
-    ),
-    trunk=TrunkConfig(
-        source="stable-diffusion-v1-5/stable-diffusion-v1-5",
-        motion_source="guoyww/animatediff-motion-adapter-v1-5-2",
-        image_source="openai/clip-vit-large-patch14",
-    ),
-    audio=AudioConfig(features="wav2vec2-base", context=0),
-    stage1=StageConfig(steps=30_000, batch=4, lr=1e-5),
-    stage2=StageConfig(steps=30_000, batch=4, frames=15, strides=(1, 2), lr=1e-5, warmup=1),
-    data=DataConfig(cache_gb=8.0),
-)
-
-_SVD = "stabilityai/stable-video-diffusion-img2vid"
-_SVD_TRUNK = replace(_SD15.trunk, source=_SVD, motion_source="", image_source=_SVD, cross_dim=1024)
-
-PRESETS: dict[str, Recipe] = {"tiny": _TINY, "small": _SMALL, "sd15": _SD15}
-
-
-def recipe(model: str, preset: str) -> Recipe:
-    """Return the recipe of a model at a preset.
-
-    Raises:
-        UnknownName: If there is no such model or preset.
-    """
-    if model not in DESIGNS:
-        raise unknown("model", model, sorted(DESIGNS))
-    if preset not in PRESETS:
-        raise unknown("preset", preset, sorted(PRESETS))
-    chosen = replace(PRESETS[preset], model=model, design=DESIGNS[model])
-    if chosen.design.kind == "svd" and chosen.trunk.source:
-        return replace(chosen, trunk=_SVD_TRUNK)
-    return chosen
+def _at_least(least: int, section: object, where: str, *names: str) -> None:
+    for name in names:
+        value = getattr(section, name)
+        require(value >= least, f"{where}.{name}".replace("'s.", "'s "), value, f"at least {least}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mitds.baselines.recipe import Recipe, recipe
-from mitds.config import build, override, plain
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import Recipe
+from mitds.config import override
 from mitds.errors import UsageError
 
 
@@ -24,21 +26,24 @@ def resolve_recipe(
 
     Raises:
         UnknownName: If there is no such model, preset or setting.
-        UsageError: If a value is of the wrong type or out of range, or the file cannot be read.
+        UsageError: If a value is of the wrong type or out of range, the file cannot be read, or model or preset are
+            given as settings.
     """
     chosen = recipe(model, preset)
-    if file:
-        chosen = build(Recipe, _merged(plain(chosen), _read_yaml(file)), where=str(file))
-    return override(chosen, list(settings))
+    asked = [*(_leaves(_read_yaml(file)) if file else ()), *settings]
+    for setting in asked:
+        if (name := setting.partition("=")[0]) in ("model", "preset"):
+            raise UsageError(f"{name} is no setting: it decides all others", remedy=f"Use --{name}.")
+    return override(chosen, asked)
 
 
-def _merged(below: Any, above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree of settings over another; what only one of them has stays, for `build` to judge."""
-    merged = dict(below)
-    for name, value in above.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merged(merged[name], value) if nested else value
-    return merged
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the settings of a file as a command line would state them."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={json.dumps(value, default=str)}"
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

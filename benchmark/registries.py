@@ -76,11 +76,11 @@ class Trained(Protocol):
     def __call__(self, folder: Path, settings: Sequence[str] = ()) -> Model:
         """Load a model; settings ("sampling.steps=5") change how it draws, not its weights."""
 
-    def identify(self, name: str, folder: Path) -> str:
-        """Return a digest of the weights in a folder.
+    def identify(self, name: str, folder: Path, settings: Sequence[str] = ()) -> str:
+        """Return a digest of the weights in a folder, whose files it has checked.
 
         Raises:
-            UsageError: If they are not those of the model `name`.
+            UsageError: If they are not those of the model `name`, or it cannot draw by these settings.
         """
 
 

@@ -46,6 +46,10 @@ class ClipIndex:
         """Return the shard that clip i lies in, for messages."""
         return self._places[i][0]
 
+    def members(self, i: int) -> frozenset[str]:
+        """Return the extensions of clip i's members."""
+        return frozenset(self._places[i][1])
+
     def record(self, i: int) -> Clip:
         """Read the record of clip i, and nothing else of it.
 

@@ -50,26 +50,48 @@ class LoadedClip:
     wav: bytes | None
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Decode the T frames one by one, frame_HWC uint8 RGB."""
+        """Decode the T frames one by one, frame_HWC uint8 RGB.
+
+        Raises:
+            BadShard: If the video is damaged.
+        """
         import av
 
         from mitds.media.rgb import Geometry, ToRgb
 
-        with av.open(io.BytesIO(self.mp4), "r") as container:
-            convert: ToRgb | None = None
-            for frame in container.decode(video=0):
-                convert = convert or ToRgb(Geometry.of(frame, container.streams.video[0]))
-                # Encoders need even sides: an odd picture was given one more column or row.
-                yield convert(frame)[: self.clip.height, : self.clip.width]
+        try:
+            with av.open(io.BytesIO(self.mp4), "r") as container:
+                if not container.streams.video:
+                    raise self._damaged("mp4", "there is no picture track in it")
+                convert: ToRgb | None = None
+                for frame in container.decode(video=0):
+                    convert = convert or ToRgb(Geometry.of(frame, container.streams.video[0]))
+                    # Encoders need even sides: an odd picture was given one more column or row.
+                    yield convert(frame)[: self.clip.height, : self.clip.width]
+        except av.FFmpegError as error:
+            raise self._damaged("mp4", str(error)) from error
 
     def wave(self) -> Array | None:
-        """Decode the sound, wave_S float32 mono at 16 kHz, -1..1; None where there is none."""
+        """Decode the sound, wave_S float32 mono at 16 kHz, -1..1; None where there is none.
+
+        Raises:
+            BadShard: If the sound is damaged.
+        """
         import soundfile
 
         if self.wav is None:
             return None
-        wave_S, _ = soundfile.read(io.BytesIO(self.wav), dtype="float32")
+        try:
+            wave_S, _ = soundfile.read(io.BytesIO(self.wav), dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise self._damaged("wav", str(error)) from error
         return cast(Array, wave_S)
+
+    def _damaged(self, member: str, why: str) -> BadShard:
+        return BadShard(
+            f"clip {self.clip.key}: its {member} does not decode: {why}",
+            remedy="Fetch the shard anew, or run mitds annotate again.",
+        )
 
 
 def shard_paths(shards: Shards) -> list[Path]:

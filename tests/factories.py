@@ -39,6 +39,13 @@ WIDTH, HEIGHT = 160, 96
 SOURCE_ID = "5f" * 32
 
 
+ABOUT_TRAINING: dict[str, Any] = {
+    "origin": {"data": "d" * 16, "autoencoder": "", "stage1": ""}, "data": "d" * 16, "clips": [], "left_out": {},
+    "unused": {}, "parameters": 1, "losses": {}, "seconds": 1.5,
+}  # fmt: skip
+"""What a training says of itself at least."""
+
+
 def picture(frame: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """A grey picture with a white block that moves one step a frame."""
     frame_HWC = np.full((height, width, 3), 90, np.uint8)

@@ -30,8 +30,10 @@ def regions(told: Told, *, to_bottom: bool = False) -> Array:
         told: What is told, on any picture; the boxes are in its px.
         to_bottom: The published defect `regions_to_bottom`: every box reaches the lower edge.
     """
-    corners_NTF2 = told.face_xyxy_NT4.reshape(told.persons, -1, 2)
-    pose_NTK3 = told.pose_NTK3.reshape(told.persons, -1, 3)
+    # Sizes in full: where there are no persons, numpy cannot find out what is left.
+    persons, frames, points = told.pose_NTK3.shape[:3]
+    corners_NTF2 = told.face_xyxy_NT4.reshape(persons, 2 * frames, 2)
+    pose_NTK3 = told.pose_NTK3.reshape(persons, frames * points, 3)
     points_NTK2 = np.where(confident(pose_NTK3)[..., None], pose_NTK3[..., :2], np.nan)
     known_NX2 = np.concatenate([corners_NTF2, points_NTK2], axis=1)
     # NaN compares as neither smaller nor larger: fmin and fmax pass over it, and leave it where all is NaN.

@@ -7,6 +7,7 @@ in it, so that no voice leads or lags its mouth.
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,10 @@ MARGIN = 25
 """Frames of sound that a network hears on either side of those it is asked about."""
 PIECE = 700
 """Frames that a network is asked about at once; with the margins they are 30 s."""
+
+
+LOADING = threading.RLock()
+"""Held while a network of sound loads: clips are heard in several threads, and loading sets what all of them share."""
 
 
 class SoundFeatures(Protocol):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from functools import cached_property
 from typing import Any, cast
 
@@ -12,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from mitds.baselines.conditions.sound import FRAME, fitted, in_pieces
+from mitds.baselines.conditions.sound import FRAME, LOADING, fitted, in_pieces
 from mitds.errors import MissingWeights
 from mitds.manifests.records import Array
 
 HUB = "facebook/wav2vec2-base-960h"
 DIM = 12 * 768
+# A speech recogniser's head; and what inputs are masked with in training, which the released checkpoint lacks.
+_BESIDE_ENCODER = re.compile(r"lm_head\..*|masked_spec_embed")
 
 
 class Wav2Vec2:
@@ -63,21 +64,27 @@ class Wav2Vec2:
         heard_TD: Array = heard_ID[before_T] * (1 - share_T1) + heard_ID[before_T + 1] * share_T1
         return heard_TD
 
-    @cached_property
+    @property
     def _config(self) -> Wav2Vec2Config:
-        with _missing(self._place):
-            return Wav2Vec2Config.from_pretrained(self._place)
+        return self._network.config
+
+    @property
+    def _network(self) -> Wav2Vec2Model:
+        with LOADING:
+            return self._loaded
 
     @cached_property
-    def _network(self) -> Wav2Vec2Model:
-        with _missing(self._place):
-            loaded: Any = Wav2Vec2Model.from_pretrained(
-                self._place, use_safetensors=True, output_loading_info=True
-            )
-            network, found = loaded
-            # Only training masks its input; the released checkpoint lacks what it is masked with.
-            if missing := sorted(set(found["missing_keys"]) - {"masked_spec_embed"}):
-                raise ValueError(f"the checkpoint lacks {', '.join(missing[:3])}")
+    def _loaded(self) -> Wav2Vec2Model:
+        from mitds.baselines.networks.pretrained import load
+
+        try:
+            network: Any = load(Wav2Vec2Model, self._place, "encoder", beside=_BESIDE_ENCODER)
+        except MissingWeights as error:
+            raise MissingWeights(
+                f"the weights of wav2vec 2.0 cannot be had: {error.what}", where=error.where,
+                remedy=f"{error.remedy} Or set audio.source to a folder with {HUB} (config.json, model.safetensors), "
+                "or choose audio.features=log-mel.",
+            ) from error  # fmt: skip
         return cast(Wav2Vec2Model, network.train(False))
 
     @property
@@ -96,17 +103,3 @@ def steps_at(frames: int, config: Wav2Vec2Config) -> NDArray[np.float64]:
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         field, hop = field + (kernel - 1) * hop, hop * stride
     return (np.arange(frames) * FRAME + (FRAME - field) / 2) / hop
-
-
-@contextmanager
-def _missing(place: str) -> Iterator[None]:
-    """Turn whatever keeps a checkpoint away into one error that says what to do."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise MissingWeights(
-            f"the weights of wav2vec 2.0 cannot be had: {str(error).splitlines()[0]}",
-            where=place,
-            remedy=f"Download {HUB} (config.json, model.safetensors) and set audio.source to its folder, "
-            "or choose audio.features=log-mel.",
-        ) from error

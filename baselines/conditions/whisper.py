@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from mitds.baselines.conditions.sound import in_pieces
+from mitds.baselines.conditions.sound import LOADING, in_pieces
 from mitds.errors import MissingWeights
 from mitds.manifests.records import Array
 from mitds.time import AUDIO_HZ
@@ -65,8 +65,13 @@ class WhisperTiny:
     def _front(self) -> WhisperFeatureExtractor:
         return WhisperFeatureExtractor(feature_size=80)  # type: ignore[no-untyped-call]
 
-    @cached_property
+    @property
     def _encoder(self) -> WhisperEncoder:
+        with LOADING:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> WhisperEncoder:
         return load_encoder(resolve("sound.whisper_tiny_en"))
 
 

@@ -43,13 +43,15 @@ def read_poses(path: Path) -> Poses:
     """Read face_xyxy_NT4, pose_NTK3 and, where it is there, speaking_NT from an npz file.
 
     Raises:
-        UsageError: If an array is missing, or of another shape than its name says.
+        UsageError: If the file cannot be read, or an array is missing, or of another shape than its name says.
         BadShard: If the file is damaged.
     """
     try:
         arrays = unpack_arrays(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UsageError("there are no poses here", where=str(path), remedy="Check the path.") from error
+    except OSError as error:
+        raise UsageError(
+            f"poses cannot be read: {error.strerror}", where=str(path), remedy="Give a npz file that exists."
+        ) from error
     except BadShard as error:
         raise error.at(str(path)) from error
     faces_NT4 = _taken(arrays, "face_xyxy_NT4", (None, None, 4), path)

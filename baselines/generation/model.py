@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mitds.baselines.checkpoint import describe, open_checkpoint
+from mitds.baselines.checkpoint import check_files, describe, open_checkpoint
 from mitds.baselines.conditions.sound import hear
 from mitds.baselines.conditions.told import select, told_of_request
 from mitds.baselines.contracts import Example
@@ -43,12 +43,17 @@ class TrainedModel:
         self.name = checkpoint.recipe.model
 
     @staticmethod
-    def identify(name: str, folder: Path) -> str:
-        """Return the digest of the weights in a folder (`Checkpoint.digest`), read from its recipe alone.
+    def identify(name: str, folder: Path, settings: Sequence[str] = ()) -> str:
+        """Return the digest of the weights in a folder (`Checkpoint.digest`); nothing is loaded.
+
+        Args:
+            name: Of the model that the weights must be of.
+            folder: The checkpoint.
+            settings: Changes of how pictures are drawn.
 
         Raises:
-            UsageError: If the folder is no checkpoint, or one of another model than `name`.
-            InputFault: If its recipe is damaged.
+            UsageError: If the folder is no checkpoint, or one of another model, or a setting cannot be.
+            InputFault: If its recipe is damaged, or its weights are not those that it lists.
         """
         said = describe(folder)
         if said.recipe.model != name:
@@ -56,6 +61,8 @@ class TrainedModel:
                 f"these are weights of {said.recipe.model}, not of {name}", where=str(folder),
                 remedy=f"Evaluate {said.recipe.model}, or give the checkpoint of {name}.",
             )  # fmt: skip
+        sampled(said.recipe, settings)
+        check_files(folder, said.files)
         return digest(said.recipe, said.files)
 
     def generate(
@@ -85,7 +92,9 @@ def sampled(recipe: Recipe, settings: Sequence[str]) -> Recipe:
                 f"{setting!r} cannot be changed after training",
                 remedy="Set sampling.NAME=VALUE, or train anew.",
             )
-    return override(recipe, list(settings))
+    # Together: window and overlap must fit each other, whichever is named first.
+    sampling = override(recipe.sampling, [setting.removeprefix("sampling.") for setting in settings])
+    return replace(recipe, sampling=sampling)
 
 
 def question(request: Request, audio: AudioConfig) -> Example:

@@ -178,9 +178,9 @@ def build_autoencoder(config: AutoencoderConfig) -> Autoencoder:
 def _pretrained(config: AutoencoderConfig) -> Autoencoder:
     from diffusers import AutoencoderKL
 
-    from mitds.baselines.networks.pretrained import _load
+    from mitds.baselines.networks.pretrained import load
 
-    net = _load(AutoencoderKL, config.source, "vae")
+    net = load(AutoencoderKL, config.source, "vae")
     for name, found in {
         "factor": 2 ** (len(net.config.block_out_channels) - 1),
         "latents": net.config.latent_channels,

@@ -74,10 +74,14 @@ class Covog(nn.Module):
         self._sight = Sight()
         self._given: Given | None = None
         self._keep: Keep | None = None
+        self._heard = False
         self._pose_BCHW: Tensor | None = None
         self.reference.conv_in.register_forward_hook(self._add_reference_pose)
         self.denoiser.conv_in.register_forward_hook(self._add_pose)
         read_into(self.denoiser, self._sight)
+        if trunk.checkpointing:
+            self.reference.enable_gradient_checkpointing()
+            self.denoiser.enable_gradient_checkpointing()
         still_without_motion(self.denoiser)
 
     def _voice_blocks(self, recipe: Recipe) -> dict[str, VoiceBlock]:
@@ -115,9 +119,11 @@ class Covog(nn.Module):
         frames = noisy_BTLHW.shape[1]
         unguarded = self.design.published.reference_in_both and not self.training
         looks_B = torch.ones_like(keep.reference_B) if unguarded else keep.reference_B
-        self._sight.features = self._look(given, keep) if bool(looks_B.any()) else None
-        self._sight.keep_B, self._sight.frames = looks_B, frames
-        self._given, self._keep = given, keep
+        # Asked once a pass and not in each layer: every answer waits for a GPU.
+        looks = looks_B.tolist()
+        self._sight.features = self._look(given, keep) if any(looks) else None
+        self._sight.hidden_B, self._sight.frames = None if all(looks) else ~looks_B, frames
+        self._given, self._keep, self._heard = given, keep, any(keep.audio_B.tolist())
         looked_BTLHW = noisy_BTLHW
         if self.reference_input:
             shown_B1LHW = (given.reference_BLHW * _column(looks_B, 4))[:, None]
@@ -141,7 +147,7 @@ class Covog(nn.Module):
 
     def _look(self, given: Given, keep: Keep) -> Features:
         """Return the reference's features: its U-Net runs once for each set of samples that keep their poses."""
-        which = tuple(bool(k) for k in keep.pose_B)
+        which = tuple(keep.pose_B.tolist())
         if which in given.seen:
             return given.seen[which]
         self._pose_BCHW = given.reference_pose_BCHW * _column(keep.pose_B, 4)
@@ -166,7 +172,7 @@ class Covog(nn.Module):
     def _add_voices(self, name: str, _module: nn.Module, _inputs: Any, out: Any) -> Any:
         """Let voices into the output of a block: its feature map; what it hands to the other side stays."""
         given, keep = self._given, self._keep
-        if given is None or keep is None or not bool(keep.audio_B.any()):
+        if given is None or keep is None or not self._heard:
             return out
         hidden_XCHW, *rest = out if isinstance(out, tuple) else (out,)
         gate_BNT = given.gate_BNT * _column(keep.audio_B, 3)

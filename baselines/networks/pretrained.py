@@ -18,6 +18,7 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel, UNet
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from mitds.baselines.networks.layouts import known_layouts, laid_out
 from mitds.baselines.recipe import TrunkConfig
 from mitds.errors import MissingWeights, UsageError
 
@@ -70,14 +71,16 @@ def load_unets(trunk: TrunkConfig) -> tuple[UNet2DConditionModel, UNetMotionMode
     """
     if trunk.reference_input:
         raise UsageError("trunk.reference_input is on, and published weights have no such input")
-    unet = _load(UNet2DConditionModel, trunk.source, "unet")
+    unet = load(UNet2DConditionModel, trunk.source, "unet")
     _agree(
         trunk,
         unet.config,
         trunk.source,
         {**_UNET, "heads": "attention_head_dim", "groups": "norm_num_groups"},
     )
-    adapter = _load(MotionAdapter, trunk.motion_source, "motion_adapter")
+    if (known := known_layouts()) is not None:
+        return unet, laid_out(UNetMotionModel, "denoiser", known)
+    adapter = load(MotionAdapter, trunk.motion_source, "motion_adapter")
     _agree(trunk, adapter.config, trunk.motion_source, _MOTION)
     return unet, UNetMotionModel.from_unet2d(unet, adapter)
 
@@ -91,7 +94,7 @@ def load_svd_unet(trunk: TrunkConfig) -> Any:
         MissingWeights: If weights cannot be had, are no safetensors, or are not of this layout.
         UsageError: If the recipe states other sizes than the weights have.
     """
-    unet = _load(UNetSpatioTemporalConditionModel, trunk.source, "unet")
+    unet = load(UNetSpatioTemporalConditionModel, trunk.source, "unet")
     _agree(trunk, unet.config, trunk.source, _UNET)
     return unet
 
@@ -105,7 +108,7 @@ def load_image_encoder(trunk: TrunkConfig) -> ClipToken:
     """
     from transformers import CLIPVisionModelWithProjection
 
-    clip = _load(CLIPVisionModelWithProjection, trunk.image_source, "image_encoder", beside=_BESIDE_VISION)
+    clip = load(CLIPVisionModelWithProjection, trunk.image_source, "image_encoder", beside=_BESIDE_VISION)
     _agree(trunk, clip.config.to_dict(), trunk.image_source, {"cross_dim": "projection_dim"})
     return ClipToken(clip)
 
@@ -138,18 +141,24 @@ def _agree(trunk: TrunkConfig, config: Mapping[str, Any], source: str, settings:
             )
 
 
-def _load(kind: Any, source: str, part: str, beside: re.Pattern[str] | None = None) -> Any:
-    """Return a model with every one of its weights from a source.
+def load(kind: Any, source: str, part: str, beside: re.Pattern[str] | None = None) -> Any:
+    """Return a model with every one of its weights from a source, in float32; or see `layouts`.
 
     Args:
         kind: A model class of diffusers or transformers.
         source: Folder or hub repository.
         part: Folder inside of it, where it has one.
-        beside: Keys that may be there as well.
+        beside: Keys that may be there or not.
+
+    Raises:
+        MissingWeights: If weights cannot be had, are no safetensors, or are not of this layout.
+        UsageError: If no source is named.
     """
+    if (known := known_layouts()) is not None:
+        return laid_out(kind, part, known)
     from safetensors import SafetensorError
 
-    stem = "model" if part == "image_encoder" else "diffusion_pytorch_model"
+    stem = "diffusion_pytorch_model" if kind.__module__.startswith("diffusers.") else "model"
     folder = _folder(source, part, stem)
     try:
         is_of = json.loads((folder / "config.json").read_text()).get("_class_name", kind.__name__)
@@ -171,10 +180,10 @@ def _load(kind: Any, source: str, part: str, beside: re.Pattern[str] | None = No
 def _whole(info: Mapping[str, Any], where: str, beside: re.Pattern[str] | None) -> None:
     """Refuse weights of another network: nothing may be missing, too many, or of another shape."""
     faults = {
-        "missing": sorted(info["missing_keys"]),
-        "not of this network": sorted(
-            key for key in info["unexpected_keys"] if not (beside and beside.fullmatch(key))
-        ),
+        "missing": [key for key in sorted(info["missing_keys"]) if not (beside and beside.fullmatch(key))],
+        "not of this network": [
+            key for key in sorted(info["unexpected_keys"]) if not (beside and beside.fullmatch(key))
+        ],
         "of another shape": sorted(
             f"{key} {tuple(found)} for {tuple(wanted)}" for key, found, wanted in info["mismatched_keys"]
         ),

@@ -43,13 +43,13 @@ class Sight:
 
     Attributes:
         features: Tokens by layer; None hides the reference from all samples.
-        keep_B: Which samples see it.
+        hidden_B: From which samples it is hidden; None where all see it.
         frames: T; each frame of a sample sees the same tokens.
     """
 
     def __init__(self) -> None:
         self.features: Mapping[str, Tensor] | None = None
-        self.keep_B: Tensor | None = None
+        self.hidden_B: Tensor | None = None
         self.frames = 1
 
     def of(self, name: str) -> Tensor | None:
@@ -60,12 +60,10 @@ class Sight:
 
     def mask(self, own: int, seen: int) -> Tensor | None:
         """Return what to add to attention scores, X1K over own and seen keys; None where all samples look."""
-        if self.keep_B is None or bool(self.keep_B.all()):
+        if self.hidden_B is None:
             return None
-        hidden_B = torch.where(self.keep_B, 0.0, float("-inf"))
-        mask_BK = torch.cat(
-            [hidden_B.new_zeros(len(hidden_B), own), hidden_B[:, None].expand(-1, seen)], dim=1
-        )
+        added_B = torch.where(self.hidden_B, float("-inf"), 0.0)
+        mask_BK = torch.cat([added_B.new_zeros(len(added_B), own), added_B[:, None].expand(-1, seen)], dim=1)
         return mask_BK.repeat_interleave(self.frames, dim=0)[:, None]
 
 

@@ -68,6 +68,8 @@ class ControlSvd(nn.Module):
         trunk, latents = recipe.trunk, recipe.latents
         self.unet: Any = load_svd_unet(trunk) if trunk.source else random_unet(recipe)
         self.image = load_image_encoder(trunk) if trunk.image_source else ImageToken(latents, trunk.cross_dim)
+        if trunk.checkpointing:
+            self.unet.enable_gradient_checkpointing()
         self.pose = PoseEncoder(trunk.channels[0], recipe.pose, mpe=False)
         self.register_buffer(
             "clock_S", _log_sigma_S() if trunk.source else torch.arange(STEPS), persistent=False

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mitds.baselines.presets import recipe as preset_of
 from mitds.baselines.recipe import Recipe
-from mitds.baselines.recipe import recipe as preset_of
 from mitds.baselines.training.autoencoder import FIDELITY
 from mitds.baselines.training.card_page import leaves, page
 from mitds.baselines.training.data import Chosen
@@ -57,19 +58,20 @@ def facts_of(out: Path, recipe: Recipe, chosen: Chosen, about: Mapping[str, Any]
     """Return all that the card says, ready for JSON; arguments as of `write_card`."""
     places = {key: i for i, key in enumerate(chosen.index.keys)}
     used = [places[key] for key in chosen.keys]
-    clips = [chosen.index.record(i) for i in used]
+    clips, paths = [chosen.index.record(i) for i in used], shards(chosen.index, used)
     fidelity = out / FIDELITY
     return {
         "schema": "mitds.card/1",
         "model": recipe.model,
         "preset": recipe.preset,
-        "command": command(recipe, [path.name for path in shards(chosen.index, used)]),
+        "command": command(recipe, names(paths), about.get("release"), about.get("origin")),
         "recipe": plain(recipe),
         "seed": recipe.seed,
         "data": {
             "digest": chosen.digest,
             "shards": [
-                {"name": path.name, "sha256": sha256_file(path)} for path in shards(chosen.index, used)
+                {"name": name, "sha256": sha256_file(path)}
+                for name, path in zip(names(paths), paths, strict=True)
             ],
             "hours": round(sum(clip.seconds for clip in clips) / 3600, 3),
             "clips": list(chosen.keys),
@@ -82,7 +84,8 @@ def facts_of(out: Path, recipe: Recipe, chosen: Chosen, about: Mapping[str, Any]
         **{
             name: plain(about.get(name))
             for name in (
-                "origin", "parameters", "parts", "losses", "seconds", "device", "processes", "versions",
+                "origin", "lenders", "release", "parameters", "parts", "losses", "seconds", "device", "processes",
+                "versions",
             )
         },
     }  # fmt: skip
@@ -91,6 +94,15 @@ def facts_of(out: Path, recipe: Recipe, chosen: Chosen, about: Mapping[str, Any]
 def shards(index: ClipIndex, used: Sequence[int]) -> list[Path]:
     """Return the shards that clips lie in, each once."""
     return sorted({index.path(i) for i in used})
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """Return the names of shards; those of several folders with the number of their folder, "FOLDER1/name"."""
+    folders = sorted({path.parent for path in paths})
+    return [
+        path.name if len(folders) < 2 else f"FOLDER{folders.index(path.parent) + 1}/{path.name}"
+        for path in paths
+    ]
 
 
 def sources(clips: Iterable[Clip]) -> list[dict[str, Any]]:
@@ -162,11 +174,26 @@ def terms(licences: Iterable[str], without: int) -> Iterator[str]:
         yield f"The strictest of all stated licences governs these weights: {', '.join(stated)}."
 
 
-def command(recipe: Recipe, names: Sequence[str]) -> str:
-    """Return the command that trains this; shards by name, and only settings that are not the preset's."""
+def command(
+    recipe: Recipe,
+    names: Sequence[str],
+    release: Mapping[str, str] | None = None,
+    origin: Mapping[str, str] | None = None,
+) -> str:
+    """Return the command that trains this; what lies in folders of a machine stands there in capitals.
+
+    Args:
+        recipe: Its settings; only those that are not the preset's are written.
+        names: Of the shards.
+        release: Name and digest of the release that left the clips for training, if there was one.
+        origin: sha256 of what another model gave, if one did: "autoencoder", and "stage1" with it.
+    """
     usual = dict(leaves(plain(preset_of(recipe.model, recipe.preset))))
     changed = [(name, value) for name, value in leaves(plain(recipe)) if usual[name] != value]
     words = ["mitds train", f"--model {recipe.model}", f"--preset {recipe.preset}"]
-    words += [f"--shards {name}" for name in names]
-    words += [f"--set '{name}={json.dumps(value)}'" for name, value in changed]
+    words += [f"--shards {shlex.quote(name)}" for name in names]
+    words += [f"--release {shlex.quote(release['name'])}"] if release else []
+    given = next((what for what in ("stage1", "autoencoder") if origin and origin.get(what)), None)
+    words += [f"--{given} MODEL"] if given else []
+    words += [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in changed]
     return " ".join([*words, "--out OUT"])

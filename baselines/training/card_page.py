@@ -116,6 +116,13 @@ def _training_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for what, name in (facts["origin"] or {}).items():
         if name:
             yield f"started from, {what}", f"`{name}`"
+    for what, name in (facts["lenders"] or {}).items():
+        yield f"digest of the clips of the model that gave its {what}", f"`{name}`"
+    if facts["release"]:
+        yield (
+            "clips left for training by the release",
+            f"{facts['release']['name']}, `{facts['release']['digest']}`",
+        )
     yield "seconds", f"{facts['seconds']:g}"
     yield "device", f"{facts['device']}, {facts['processes']} processes"
     yield from (facts["versions"] or {}).items()

@@ -14,6 +14,21 @@ from mitds.manifests.clip_index import ClipIndex
 from mitds.manifests.codec import from_json
 from mitds.manifests.items import Release
 
+_OF_TESTS = frozenset({"png", "flac"})
+"""Members of a release's items: reference and voices apart."""
+
+
+class Released(frozenset[str]):
+    """Keys of the clips that a release leaves for training.
+
+    Attributes:
+        name: Of the release.
+        digest: Of the release.
+    """
+
+    name: str
+    digest: str
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -44,9 +59,10 @@ def choose(shards: Sequence[str], config: DataConfig, keys: Collection[str] | No
         keys: Only these clips; None takes all.
 
     Raises:
-        UsageError: If nothing remains.
+        UsageError: If nothing remains, or shards of a release's items are given.
     """
     index = ClipIndex(shards)
+    _refuse_tests(index)
     asked = {key: i for i, key in enumerate(index.keys) if keys is None or key in keys}
     if not asked:
         raise UsageError(
@@ -65,7 +81,16 @@ def choose(shards: Sequence[str], config: DataConfig, keys: Collection[str] | No
     return Chosen(index, remaining, left_out)
 
 
-def released_keys(folder: Path) -> frozenset[str]:
+def _refuse_tests(index: ClipIndex) -> None:
+    for i in range(len(index)):
+        if _OF_TESTS & index.members(i):
+            raise UsageError(
+                "these are items of a release, for tests alone", where=str(index.path(i)),
+                remedy="Give the annotated shards from which the release was built, and --release.",
+            )  # fmt: skip
+
+
+def released_keys(folder: Path) -> Released:
     """Return the clips that a release leaves for training: neither its items' nor those held out.
 
     Raises:
@@ -81,7 +106,8 @@ def released_keys(folder: Path) -> frozenset[str]:
         release = from_json(Release, path.read_bytes())
     except BadShard as error:
         raise error.at(str(path)) from error
-    train = frozenset(release.train)
+    train = Released(release.train)
+    train.name, train.digest = release.name, release.digest
     both = train & ({item.clip for item in release.items} | set(release.held_out))
     if both:
         raise BadShard(

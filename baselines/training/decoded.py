@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -17,6 +18,7 @@ from mitds.baselines.recipe import Recipe
 from mitds.errors import BadShard
 from mitds.manifests.dataset import LoadedClip
 from mitds.manifests.items import Frame
+from mitds.manifests.records import Clip
 from mitds.manifests.voices import voices
 
 
@@ -61,12 +63,22 @@ def decode(loaded: LoadedClip, recipe: Recipe) -> Decoded:
 
 
 def _scaled(loaded: LoadedClip, recipe: Recipe) -> Iterator[Frame]:
-    """Yield the pictures, just large enough for the model's picture at the largest zoom, and never enlarged."""
-    width, height = loaded.clip.width, loaded.clip.height
-    factor = min(1.0, min(recipe.width / width, recipe.height / height) * recipe.data.zoom)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
+    size = kept_size(loaded.clip, recipe)
     for frame_HWC in loaded.frames():
         yield np.asarray(cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def kept_size(clip: Clip, recipe: Recipe) -> tuple[int, int]:
+    """Return width and height of kept pictures: enough for the model's at the largest zoom, and never enlarged."""
+    width, height = clip.width, clip.height
+    factor = min(1.0, min(recipe.width / width, recipe.height / height) * recipe.data.zoom)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def kept_bytes(clip: Clip, recipe: Recipe) -> int:
+    """Return the memory that a clip's pictures take while it is kept."""
+    width, height = kept_size(clip, recipe)
+    return 3 * clip.frames * width * height
 
 
 def _resized(told: Told, width: int, height: int) -> Told:
@@ -82,7 +94,7 @@ def _resized(told: Told, width: int, height: int) -> Told:
 
 
 class Cache:
-    """The clips that were used last.
+    """The clips that were used last, for several threads; none waits for a clip that another one asked for.
 
     Args:
         limit: Bytes; the last clip is kept even if it is larger.
@@ -91,6 +103,21 @@ class Cache:
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0
         self._clips: OrderedDict[int, Decoded] = OrderedDict()
+        self._lock = threading.Lock()
+        self._making: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+
+    def of(self, i: int, make: Callable[[], Decoded]) -> Decoded:
+        """Return clip i; where it is not here it is made, by one thread at a time, and kept."""
+        with self._lock:
+            making = self._making[i]
+        with making:
+            with self._lock:
+                known = self.get(i)
+            if known is None:
+                known = make()
+                with self._lock:
+                    self.put(i, known)
+        return known
 
     def get(self, i: int) -> Decoded | None:
         """Return clip i, or None if it is not here."""

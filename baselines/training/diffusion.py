@@ -1,7 +1,8 @@
 """The forward process: noise, velocity, and how much each step of it weighs in the loss.
 
 Zero terminal SNR after Lin et al. 2023 (arXiv:2305.08891), velocity after Salimans & Ho 2022 (arXiv:2202.00512),
-min-SNR weights after Hang et al. 2023 (arXiv:2303.09556); the arithmetic of the process is diffusers'.
+min-SNR weights after Hang et al. 2023 (arXiv:2303.09556) in the form of Moore-AnimateAnyone; the arithmetic of the
+process is diffusers'.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mitds.baselines.recipe import DiffusionConfig
+from mitds.baselines.recipe import DIFFUSION_STEPS, DiffusionConfig
 
-STEPS = 1000
+STEPS = DIFFUSION_STEPS
 
 
 def scheduler() -> Any:
@@ -82,6 +83,10 @@ class Diffusion:
         return kept_B / (1 - kept_B)
 
     def weights_B(self, step_B: Tensor) -> Tensor:
-        """Return min(snr + 1, gamma) / (snr + 1): min-SNR for predicted velocities, 1 where there is only noise."""
+        """Return min(snr + 1, gamma) / (snr + 1): 1 where there is only noise.
+
+        This is the form of Moore-AnimateAnyone's training, which the published code follows; Hang et al. have
+        min(snr, gamma) / (snr + 1), which is 0 there.
+        """
         power_B = self.snr_B(step_B) + 1
         return power_B.clamp(max=self.config.min_snr) / power_B

@@ -44,8 +44,8 @@ def write_grid(path: Path, model: Checkpoint, windows: Windows, recipe: Recipe, 
     Raises:
         StorageFault: If the picture cannot be written.
     """
-    stage = 2 if recipe.stage2.steps else 1
-    shown = windows.examples(stage, 0)[:_EXAMPLES]
+    stage, config = (2, recipe.stage2) if recipe.stage2.steps else (1, recipe.stage1)
+    shown = [windows.example(stage, 0, slot) for slot in range(min(_EXAMPLES, config.batch))]
     rows = [row for example in shown for row in _rows(example, model, (recipe.height, recipe.width))]
     captions = (*COLUMNS[:-1], f"{COLUMNS[-1]}, step {step}")
     write_png(path, compose(rows, captions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import shutil
 import time
@@ -23,18 +24,18 @@ from mitds.baselines.checkpoint import (
     write_tensors,
 )
 from mitds.baselines.networks import build_network
+from mitds.baselines.networks.layouts import layouts
 from mitds.baselines.recipe import Recipe
 from mitds.baselines.training.autoencoder import train_autoencoder
 from mitds.baselines.training.card import write_card
 from mitds.baselines.training.curves import write_curves
-from mitds.baselines.training.data import Chosen, choose
+from mitds.baselines.training.data import Chosen, Released, choose
 from mitds.baselines.training.origin import (
     STAGE1,
     STATE,
     Origin,
     claim,
-    given_autoencoder,
-    given_stage1,
+    lent,
 )
 from mitds.baselines.training.stage import Progress, Run, Stage
 from mitds.baselines.training.state import last_losses, newest_state, read_position
@@ -75,23 +76,16 @@ def train(
         `out`.
 
     Raises:
-        UsageError: If the settings do not fit each other or what lies in `out`, if no clip may be used, or if the
-            loss diverges.
+        UsageError: If the settings do not fit each other or what lies in `out`, if no clip may be used, if a given
+            model learned from clips that this training may not use, or if the loss diverges.
         InputFault: If a shard or a file to start from is damaged.
         MissingDependency: If a package is missing.
     """
     need_packages("matplotlib")
     began, report = time.monotonic(), progress or _silent
     chosen = choose(shards, recipe.data, keys)
-    if chosen.left_out:
-        report("left out for their rights", len(chosen.left_out), len(chosen.left_out))
-    source = autoencoder or stage1
-    origin = Origin(
-        recipe=recipe,
-        data=chosen.digest,
-        autoencoder=given_autoencoder(source, recipe) if source else "",
-        stage1=given_stage1(stage1, recipe) if stage1 else "",
-    )
+    given, lenders = lent({"autoencoder": autoencoder, "stage1": stage1}, recipe, chosen.keys)
+    origin = Origin(recipe=recipe, data=chosen.digest, **given)
     accelerator = _accelerator(recipe, device)
     with accelerator.main_process_first():
         finished = claim(out, origin)
@@ -100,17 +94,32 @@ def train(
     at = newest_state(out / STATE)
     began -= read_position(at).seconds if at else 0.0
     with _reproducible(accelerator.device.type):
-        windows = Windows(chosen.index, recipe, chosen.keys)
-        with accelerator.main_process_first():
-            _make_autoencoder(out, source, windows, recipe, report, accelerator.device)
-        fixed = open_autoencoder(out, recipe).to(accelerator.device)
+        windows = _windows(chosen, recipe, report)
+        fixed = _autoencoder(out, autoencoder or stage1, windows, recipe, report, accelerator)
         run = Run(out, recipe, windows, fixed, accelerator, report, save_every, began)
-        last = _stages(run, stage1)
-    if accelerator.is_main_process:
-        _finish(run, chosen, origin, last)
-    accelerator.wait_for_everyone()
+        _finish(run, chosen, {**_origin(origin, keys), "lenders": lenders}, _stages(run, stage1))
     accelerator.free_memory()
     return out
+
+
+def _windows(chosen: Chosen, recipe: Recipe, report: Progress) -> Windows:
+    """Return where examples come from, after saying which clips are left out, and whether they fit the memory."""
+    if chosen.left_out:
+        report("left out for their rights", len(chosen.left_out), len(chosen.left_out))
+    windows = Windows(chosen.index, recipe, chosen.keys)
+    if windows.needed_gb > recipe.data.cache_gb:
+        report(
+            f"clips do not fit data.cache_gb: decoding again and again ({windows.needed_gb:.1f} GB would hold them)",
+            1, 1,
+        )  # fmt: skip
+    return windows
+
+
+def _origin(origin: Origin, keys: Collection[str] | None) -> dict[str, Any]:
+    """Return what a checkpoint says of what it came from."""
+    released = {"name": keys.name, "digest": keys.digest} if isinstance(keys, Released) else None
+    begun = {"data": origin.data, "autoencoder": origin.autoencoder, "stage1": origin.stage1}
+    return {"origin": begun, "release": released}
 
 
 def _silent(_what: str, _done: int, _of: int) -> None:
@@ -119,9 +128,12 @@ def _silent(_what: str, _done: int, _of: int) -> None:
 
 def _accelerator(recipe: Recipe, device: str | None) -> Any:
     from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+    from accelerate.utils import is_bf16_available
 
     if recipe.precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise UsageError("half precision needs a GPU", remedy="Use --set precision=no, or bf16.")
+    if recipe.precision == "bf16" and not is_bf16_available(True):
+        raise UsageError("this machine does not compute in bf16", remedy="Use --set precision=fp16, or no.")
     # Stage 1 leaves the motion modules alone, and a batch that drops all references leaves their U-Net alone.
     spread = DistributedDataParallelKwargs(find_unused_parameters=True)
     # All others wait while the first process trains the autoencoder.
@@ -153,17 +165,17 @@ def _reproducible(device: str) -> Iterator[None]:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def _make_autoencoder(
-    out: Path, source: Path | None, windows: Windows, recipe: Recipe, progress: Progress, device: torch.device
-) -> None:
-    """Put the autoencoder into the folder, if it is not there: another model's, or one trained now."""
-    path = out / AUTOENCODER
-    if path.is_file():
-        return
-    if source is None:
-        write_tensors(path, train_autoencoder(windows, recipe, out, progress, device).state_dict())
-        return
-    write_bytes(path, (source / AUTOENCODER).read_bytes())
+def _autoencoder(
+    out: Path, source: Path | None, windows: Windows, recipe: Recipe, progress: Progress, accelerator: Any
+) -> nn.Module:
+    """Return the autoencoder of the folder; if it is not there, it is another model's, or trained now."""
+    path, device = out / AUTOENCODER, accelerator.device
+    with accelerator.main_process_first():
+        if source and not path.is_file():
+            write_bytes(path, (source / AUTOENCODER).read_bytes())
+        elif not path.is_file():
+            write_tensors(path, train_autoencoder(windows, recipe, out, progress, device).state_dict())
+    return open_autoencoder(out, recipe).to(accelerator.device)
 
 
 def _stages(run: Run, stage1: Path | None) -> Stage:
@@ -174,18 +186,24 @@ def _stages(run: Run, stage1: Path | None) -> Stage:
         if run.accelerator.is_main_process:
             write_tensors(first, stage.weights())
         run.accelerator.wait_for_everyone()
+        # Model and optimiser are known to the accelerator too, and to each other in circles.
         del stage
+        run.accelerator.free_memory()
+        gc.collect()
     network: nn.Module = build_network(run.recipe)
     load_weights(network, first)
     return Stage(run, 2, network).finish()
 
 
-def _finish(run: Run, chosen: Chosen, origin: Origin, last: Stage) -> None:
-    """Write the checkpoint with its card; what only a training under way needs goes."""
+def _finish(run: Run, chosen: Chosen, origin: dict[str, Any], last: Stage) -> None:
+    """Write the checkpoint with its card, by one process for all; what only a training under way needs goes."""
     accelerator = run.accelerator
+    if not accelerator.is_main_process:
+        accelerator.wait_for_everyone()
+        return
     about = {
-        "origin": {"data": origin.data, "autoencoder": origin.autoencoder, "stage1": origin.stage1},
-        "data": origin.data,
+        **origin,
+        "data": chosen.digest,
         "clips": chosen.keys,
         "left_out": chosen.left_out,
         "unused": run.windows.left_out,
@@ -199,8 +217,16 @@ def _finish(run: Run, chosen: Chosen, origin: Origin, last: Stage) -> None:
     }
     write_curves(run.out)
     write_card(run.out, run.recipe, chosen, about)
-    save_checkpoint(run.out, run.recipe, last.weights(), about)
+    save_checkpoint(run.out, run.recipe, last.weights(), about, _layouts(run, last.network))
     shutil.rmtree(run.out / STATE)
+    accelerator.wait_for_everyone()
+
+
+def _layouts(run: Run, network: nn.Module) -> dict[str, Any]:
+    """Return the layouts of what began with published weights."""
+    trunk, autoencoder = run.recipe.trunk, run.recipe.autoencoder
+    began = {network: trunk.source or trunk.image_source, run.autoencoder: autoencoder.source}
+    return layouts(*(module for module, source in began.items() if source))
 
 
 def _size(module: nn.Module) -> int:

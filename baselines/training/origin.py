@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mitds.baselines.checkpoint import AUTOENCODER, RECIPE, describe
+from mitds.baselines.checkpoint import AUTOENCODER, RECIPE, Description, describe
 from mitds.baselines.recipe import Recipe
 from mitds.config import build, plain
 from mitds.errors import InputFault, UsageError
@@ -16,9 +16,9 @@ from mitds.store import sha256_file, write_json
 
 STATE, STAGE1 = "state", "stage1.safetensors"
 _ORIGIN = "origin.json"
-_FREE = ("recipe.data.cache_gb", "recipe.sampling.")
+_FREE = ("recipe.data.cache_gb", "recipe.sampling.", "recipe.trunk.checkpointing")
 """What may change without changing the weights."""
-_NOT_STAGE1 = ("model", "preset", "stage2.", "sampling.", "data.cache_gb")
+_NOT_STAGE1 = ("model", "preset", "stage2.", "sampling.", "data.cache_gb", "trunk.checkpointing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,48 @@ def _read(path: Path) -> Origin:
         raise InputFault(
             f"not readable: {error}", where=str(path), remedy="Choose another --out, or remove the folder."
         ) from error
+
+
+def lent(
+    folders: Mapping[str, Path | None], recipe: Recipe, clips: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what other trained models give, each by what it is: sha256 of the weights, and digest of their clips.
+
+    Args:
+        folders: Models that give "autoencoder" and "stage1"; None gives nothing.
+        recipe: Of the training that takes them.
+        clips: Keys of the clips that it may learn from.
+
+    Raises:
+        UsageError: If a folder is no trained model, lacks what is asked of it, made it by another recipe, or learned
+            from other clips, whose rights and release nobody would look at; or if stage 1 has another autoencoder.
+        InputFault: If what a model says of itself is damaged.
+    """
+    given = {what: (folder, _lender(folder, clips)) for what, folder in folders.items() if folder}
+    autoencoders = {said.files[AUTOENCODER] for _, said in given.values()}
+    if len(autoencoders) > 1:
+        raise UsageError(
+            "the given autoencoder is not the one that the given stage 1 was trained with",
+            where=", ".join(str(folder) for folder, _ in given.values()),
+            remedy="Give --stage1 alone: its autoencoder comes with it.",
+        )
+    weights: dict[str, str] = {}
+    for what, (folder, _) in given.items():
+        weights["autoencoder"] = given_autoencoder(folder, recipe)
+        if what == "stage1":
+            weights["stage1"] = given_stage1(folder, recipe)
+    return weights, {what: said.about["data"] for what, (_, said) in given.items()}
+
+
+def _lender(folder: Path, clips: Collection[str]) -> Description:
+    said = describe(folder)
+    if foreign := sorted(set(said.about["clips"]) - set(clips)):
+        raise UsageError(
+            f"that model learned from {len(foreign)} clips that this training leaves out or was not given "
+            f"({', '.join(foreign[:3])}{', ...' * (len(foreign) > 3)})",
+            where=str(folder), remedy="Give their shards too, or a model of clips that are among these.",
+        )  # fmt: skip
+    return said
 
 
 def given_autoencoder(folder: Path, recipe: Recipe) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -40,7 +39,7 @@ from mitds.errors import UsageError
 
 SAMPLES = "samples"
 _RENDERERS = 8
-"""Threads that render batches for a GPU."""
+"""Threads that decode and render batches for a GPU."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -99,8 +98,6 @@ class Stage:
                 f"stage {number} has {self.config.batch} samples a step for {self.world} processes",
                 remedy=f"Use fewer processes, or --set stage{number}.batch={self.world}.",
             )
-        # Clips are decoded once and then kept; what takes time at every step, and many cores, is rendering.
-        self._decoding = threading.Lock()
         self.workers = 1 if run.accelerator.device.type == "cpu" else _RENDERERS
         self.step = self._resumed()
 
@@ -124,8 +121,7 @@ class Stage:
 
     def _batch(self, step: int) -> Batch:
         recipe = self.run.recipe
-        with self._decoding:
-            examples = self.run.windows.examples(self.number, step, self.rank, self.world)
+        examples = self.run.windows.examples(self.number, step, self.rank, self.world)
         return collate(examples, (recipe.height, recipe.width), recipe.design.published)
 
     def _advance(self, step: int, batch: Batch, losses: Losses | None) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mitds.baselines.conditions.told import select
 from mitds.baselines.contracts import Example, Told
 from mitds.baselines.recipe import PublishedConfig, Recipe, StageConfig
-from mitds.baselines.training.decoded import Cache, Decoded, decode
+from mitds.baselines.training.decoded import Cache, Decoded, decode, kept_bytes
 from mitds.errors import BadShard, UsageError
 from mitds.manifests.clip_index import ClipIndex
 from mitds.manifests.records import Clip
@@ -32,11 +32,13 @@ class Pool:
         clips: Places in the index.
         frames: T of each clip.
         share: Probability of drawing each clip.
+        below: Sum of the shares up to and with each clip's; the last is 1.
     """
 
     clips: tuple[int, ...]
     frames: tuple[int, ...]
     share: NDArray[np.float64]
+    below: NDArray[np.float64]
 
 
 class Windows:
@@ -52,6 +54,7 @@ class Windows:
 
     Attributes:
         left_out: By key, why a clip is not used, or in which stage.
+        needed_gb: Memory in which the pictures of all clips would stay.
 
     Raises:
         UsageError: If a key is not in the index, or a stage has no clip to learn from.
@@ -64,6 +67,9 @@ class Windows:
         self._cache = Cache(int(recipe.data.cache_gb * _GB))
         records = {i: index.record(i) for i in _places(index, keys)}
         self.left_out = {record.key: why for record in records.values() if (why := self._why_not(record))}
+        self.needed_gb = (
+            sum(kept_bytes(record, recipe) for record in records.values() if record.persons) / _GB
+        )
         self._pools = {stage: pool(records, config) for stage, config in self._stages.items()}
         for stage, config in self._stages.items():
             if config.steps and not self._pools[stage].clips:
@@ -85,12 +91,17 @@ class Windows:
         Raises:
             BadShard: If a clip is damaged.
         """
-        return [self._example(stage, step, slot) for slot in range(rank, self._stages[stage].batch, world)]
+        return [self.example(stage, step, slot) for slot in range(rank, self._stages[stage].batch, world)]
 
-    def _example(self, stage: int, step: int, slot: int) -> Example:
+    def example(self, stage: int, step: int, slot: int) -> Example:
+        """Return the example of one slot; several threads may ask.
+
+        Raises:
+            BadShard: If its clip is damaged.
+        """
         recipe, among = self._recipe, self._pools[stage]
         rng = np.random.default_rng((recipe.seed, stage, step, slot))
-        drawn = int(rng.choice(len(among.clips), p=among.share))
+        drawn = draw_clip(rng, among)
         frames = draw_window(rng, among.frames[drawn], self._stages[stage])
         reference = draw_reference(rng, frames, among.frames[drawn], recipe.data.reference_gap)
         flip, zoom = bool(rng.random() < recipe.data.flip), float(rng.uniform(1, recipe.data.zoom))
@@ -107,14 +118,13 @@ class Windows:
         )
 
     def _decoded(self, i: int) -> Decoded:
-        known = self._cache.get(i)
-        if known is None:
-            try:
-                known = decode(self._index.load(i), self._recipe)
-            except BadShard as error:
-                raise error.at(str(self._index.path(i))) from error
-            self._cache.put(i, known)
-        return known
+        return self._cache.of(i, lambda: self._decode(i))
+
+    def _decode(self, i: int) -> Decoded:
+        try:
+            return decode(self._index.load(i), self._recipe)
+        except BadShard as error:
+            raise error.at(str(self._index.path(i))) from error
 
     def _why_not(self, clip: Clip) -> str:
         if not clip.persons:
@@ -152,7 +162,14 @@ def pool(records: dict[int, Clip], config: StageConfig) -> Pool:
     """Return the clips with people that are long enough for a stage."""
     usable = {i: c.frames for i, c in records.items() if c.persons and c.frames >= span(config)}
     starts = np.array(list(usable.values()), float) - span(config) + 1
-    return Pool(tuple(usable), tuple(usable.values()), starts / max(starts.sum(), 1))
+    share = starts / max(starts.sum(), 1)
+    below = share.cumsum()
+    return Pool(tuple(usable), tuple(usable.values()), share, below / below[-1:])
+
+
+def draw_clip(rng: Generator, among: Pool) -> int:
+    """Draw a place in a pool, exactly as `rng.choice` with its shares does, without summing them up each time."""
+    return int(among.below.searchsorted(rng.random(), side="right"))
 
 
 def draw_window(rng: Generator, length: int, config: StageConfig) -> tuple[int, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mitds.benchmark.evaluation.anchors import read_anchors
 from mitds.benchmark.evaluation.engine import (
@@ -16,12 +16,13 @@ from mitds.benchmark.evaluation.engine import (
     make_outputs,
     score_outputs,
 )
-from mitds.benchmark.evaluation.summary import charged, summarise
+from mitds.benchmark.evaluation.summary import Anchors, Measured, charged, summarise
 from mitds.benchmark.registries import CONTROLS, METRICS, MODELS, metric_id
 from mitds.benchmark.release import OpenRelease, open_release
 from mitds.benchmark.results import Results, Row, write_results, write_rows
 from mitds.config import plain
 from mitds.errors import UsageError
+from mitds.manifests.items import Release
 from mitds.registry import unknown
 
 
@@ -57,12 +58,19 @@ def system_kind(name: str) -> Literal["model", "control"]:
     raise unknown("model", name, [*MODELS.names(), *CONTROLS.names()])
 
 
-def weights_digest(model: str | None, checkpoint: Path | None) -> str:
+def weights_digest(model: str | None, checkpoint: Path | None, settings: Sequence[str] = ()) -> str:
     """Return the digest of the weights that a trained model is to run with; "" for whatever needs none.
 
+    Args:
+        model: Name of a model or control; None for videos.
+        checkpoint: Folder of the weights.
+        settings: How the model is to draw.
+
     Raises:
-        UnknownName: If there is no such model or control.
-        UsageError: If a checkpoint is missing, of another model, or given where none is needed.
+        UnknownName: If there is no such model, control or setting.
+        UsageError: If a checkpoint is missing, of another model, or given where none is needed; or if a setting does
+            not fit, or is given where none is taken.
+        InputFault: If the weights are damaged.
     """
     trained = model is not None and system_kind(model) == "model"
     identify = getattr(MODELS.get(str(model)), "identify", None) if trained else None
@@ -72,6 +80,11 @@ def weights_digest(model: str | None, checkpoint: Path | None) -> str:
             where=str(checkpoint),
             remedy="Leave --checkpoint out.",
         )
+    if identify is None and settings:
+        raise UsageError(
+            f"{model or 'a folder of videos'} takes no settings: {', '.join(settings)}",
+            remedy="Leave --set out.",
+        )
     if identify is None:
         return ""
     if checkpoint is None:
@@ -79,7 +92,7 @@ def weights_digest(model: str | None, checkpoint: Path | None) -> str:
             f"{model} is a trained model: it needs its weights",
             remedy=f"Train it, mitds train --model {model}, and give --checkpoint DIR.",
         )
-    return str(identify(model, checkpoint))
+    return str(identify(model, checkpoint, settings))
 
 
 def metrics_for(names: Sequence[str]) -> Chosen:
@@ -113,14 +126,10 @@ def evaluate(
         progress: Told how far it is.
 
     Raises:
-        UsageError: If not exactly one of `model` and `videos` is given, the release has no anchors, or `checkpoint`
-            is missing for a trained model, not the model's, or given for anything else.
+        UsageError: If not exactly one of `model` and `videos` is given, the release has no anchors, or checkpoint and
+            settings do not fit the model; all before anything runs.
     """
-    if (model is None) == (videos is None):
-        raise UsageError(
-            "a model or a folder of videos is needed, not both", remedy="Give --model or --videos."
-        )
-    weights = weights_digest(model, checkpoint)
+    weights = weights_digest(_one_of(model, videos), checkpoint, config.model_settings)
     release = open_release(shards)
     anchors = read_anchors(release.folder, release.release)
     chosen = metrics_for(metrics)
@@ -128,13 +137,35 @@ def evaluate(
     label = name or model or str(videos and videos.name)
     measured = score_outputs(release.folder, release.release, made.paths, chosen, config, progress, label)
     measured = replace(measured, messages=measured.messages | made.failed)
-    rows = charged(measured, chosen.cards, anchors)
-    kind = system_kind(model) if model is not None else "videos"
     settings = plain(config) | {"model": model or "", "weights": weights, "metrics": sorted(chosen.cards)}
-    results = summarise(label, kind, release.release, anchors, measured, rows, chosen.cards, settings)
+    results, rows = _written(out, label, release.release, anchors, measured, chosen, settings)
+    return Evaluation(results, rows, made.paths, measured.messages, chosen)
+
+
+def _one_of(model: str | None, videos: Path | None) -> str | None:
+    if (model is None) == (videos is None):
+        raise UsageError(
+            "a model or a folder of videos is needed, not both", remedy="Give --model or --videos."
+        )
+    return model
+
+
+def _written(
+    out: Path,
+    label: str,
+    release: Release,
+    anchors: Anchors,
+    measured: Measured,
+    chosen: Chosen,
+    settings: Mapping[str, Any],
+) -> tuple[Results, tuple[Row, ...]]:
+    """Charge and sum up what was measured, and write it."""
+    kind = system_kind(settings["model"]) if settings["model"] else "videos"
+    rows = charged(measured, chosen.cards, anchors)
+    results = summarise(label, kind, release, anchors, measured, rows, chosen.cards, settings)
     write_rows(out / "rows.parquet", rows)
     write_results(out / "results.json", results)
-    return Evaluation(results, tuple(rows), made.paths, measured.messages, chosen)
+    return results, tuple(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,16 @@ import numpy as np
 from mitds.benchmark.contracts import Card
 from mitds.benchmark.evaluation.scale import aggregate, aggregate_draws, axis_scores, score_estimate
 from mitds.benchmark.results import Anchor, Estimate, Row, rows_by_metric
-from mitds.benchmark.statistics import DRAWS, LEVEL, Comparison, Floats, compare, holm, tie_groups
+from mitds.benchmark.statistics import (
+    DRAWS,
+    LEVEL,
+    Comparison,
+    Floats,
+    compare,
+    holm,
+    least_p,
+    tie_groups,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,7 @@ class Ranking:
         ranks: First and last place by slug that the draws leave open.
         detectable: Median half-width of the intervals of all paired differences; None below two entries.
         comparisons: Every pair, the better one first.
-        exhausted: True where there are more pairs than the draws can tell apart after Holm's correction.
+        exhausted: True where there are more pairs than clusters or draws can tell apart after Holm's correction.
     """
 
     order: tuple[str, ...]
@@ -70,7 +79,8 @@ def rank(standings: Mapping[str, Standing], clusters: Sequence[str]) -> Ranking:
     values = {slug: s.aggregate.value for slug, s in standings.items() if s.aggregate is not None}
     draws = {slug: aggregate_draws(standings[slug].scores, clusters) for slug in values}
     order = sorted(values, key=lambda slug: (-values[slug], slug))
-    pairs = [compare(better, worse, draws, values) for better, worse in combinations(order, 2)]
+    count = len(set(clusters))
+    pairs = [compare(better, worse, draws, values, count) for better, worse in combinations(order, 2)]
     rejected = holm([pair.p for pair in pairs])
     different = {(c.first, c.second): r for c, r in zip(pairs, rejected, strict=True)}
     return Ranking(
@@ -79,7 +89,7 @@ def rank(standings: Mapping[str, Standing], clusters: Sequence[str]) -> Ranking:
         ranks=_rank_intervals(order, draws),
         detectable=_detectable(pairs),
         comparisons=tuple(pairs),
-        exhausted=len(pairs) > 0 and (1 - LEVEL) / len(pairs) < 2 / (DRAWS + 1),
+        exhausted=len(pairs) > 0 and (1 - LEVEL) / len(pairs) < max(2 / (DRAWS + 1), least_p(count)),
     )
 
 

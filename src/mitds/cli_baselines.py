@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,8 @@ from mitds.errors import UsageError
 
 if TYPE_CHECKING:
     from mitds.baselines.checkpoint import Description
+    from mitds.baselines.recipe import Recipe
+    from mitds.benchmark.evaluation.side_by_side import SideBySide
 
 Counted = Callable[[str, int, int], None]
 
@@ -139,16 +141,6 @@ def generate(
         typer.echo(f"{film.frames} frames of {film.width}x{film.height}, {film.persons} people: {out}")
 
 
-MODELS = (
-    "covog",
-    "covog-without-mpe",
-    "covog-without-iad",
-    "covog-published",
-    "animate-anyone",
-    "control-svd",
-)
-
-
 def compare(
     shards: Shards,
     release: Annotated[
@@ -169,38 +161,80 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Train several baselines alike, evaluate all, and write one table with intervals and paired differences."""
+    from mitds.baselines.presets import DESIGNS
     from mitds.baselines.settings import resolve_recipe
-    from mitds.baselines.training.data import released_keys
-    from mitds.baselines.training.loop import train as train_one
-    from mitds.benchmark.evaluation.engine import EngineConfig
-    from mitds.benchmark.evaluation.evaluate import evaluate
-    from mitds.benchmark.evaluation.show import write_evaluation_page
-    from mitds.benchmark.evaluation.side_by_side import control_folders, markdown, side_by_side
-    from mitds.config import plain
-    from mitds.store import write_bytes, write_json
+    from mitds.benchmark.evaluation.side_by_side import markdown
 
-    models, folder, keys = model or list(MODELS), [str(release)], released_keys(release)
+    models = model or list(DESIGNS)
+    if len(set(models)) < len(models):
+        raise UsageError("a model is named twice", remedy="Give each --model once.")
     recipes = {name: resolve_recipe(name, preset, settings=settings or []) for name in models}
     with stdout_for_json(), counted(quiet) as progress:
-        for name, chosen in recipes.items():
-            train_one(shards, out / "models" / name, chosen, keys=keys, progress=_named(name, progress))
-        for name, chosen in recipes.items():
-            drawn = tuple(f"sampling.{field}={value}" for field, value in plain(chosen.sampling).items())
-            found = evaluate(
-                folder, out / "results" / name, model=name, checkpoint=out / "models" / name,
-                metrics=metric or (), config=EngineConfig(workers=workers, model_settings=drawn),
-                progress=_named(name, progress),
-            )  # fmt: skip
-            write_evaluation_page(folder, out / "results" / name, found)
-        folders = [out / "results" / name for name in models] + control_folders(release)
-        table = side_by_side(release, folders, rivals=models[1:])
-    write_json(out / "comparison.json", table)
-    write_bytes(out / "comparison.md", markdown(table).encode())
+        _train_all(shards, release, out, recipes, progress)
+        failed = _evaluate_all(release, out, recipes, metric or (), workers, progress)
+        table = _tabled(release, out, models)
+    written = out / "comparison.md"
     if json_:
-        emit({"out": str(out), "table": str(out / "comparison.md"), "differences": table.differences})
+        emit({"out": str(out), "table": str(written), "differences": table.differences, "failed": failed})
     else:
         typer.echo(markdown(table))
-        typer.echo(f"Table: {out / 'comparison.md'}; pages: {out}/results/*/index.html")
+        for name, messages in failed.items():
+            for item, message in sorted(messages.items()):
+                typer.secho(f"failed  {name}, {item}: {message}", fg="red")
+        typer.echo(f"Table: {written}; pages: {out}/results/*/index.html")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _train_all(
+    shards: Sequence[str], release: Path, out: Path, recipes: Mapping[str, Recipe], progress: Counted
+) -> None:
+    from mitds.baselines.training.data import released_keys
+    from mitds.baselines.training.loop import train as step
+
+    keys = released_keys(release)
+    for name, chosen in recipes.items():
+        step(shards, out / "models" / name, chosen, keys=keys, progress=_named(name, progress))
+
+
+def _evaluate_all(
+    release: Path,
+    out: Path,
+    recipes: Mapping[str, Recipe],
+    metrics: Sequence[str],
+    workers: int,
+    progress: Counted,
+) -> dict[str, dict[str, str]]:
+    """Evaluate all models, with a page each; return what went wrong, by model and item."""
+    from mitds.benchmark.evaluation.engine import EngineConfig
+    from mitds.benchmark.evaluation.evaluate import evaluate as step
+    from mitds.benchmark.evaluation.show import write_evaluation_page
+    from mitds.config import plain
+
+    failed = {}
+    for name, chosen in recipes.items():
+        results = out / "results" / name
+        drawn = tuple(f"sampling.{field}={value}" for field, value in plain(chosen.sampling).items())
+        found = step(
+            [str(release)], results, model=name, checkpoint=out / "models" / name, metrics=metrics,
+            config=EngineConfig(workers=workers, model_settings=drawn), progress=_named(name, progress),
+        )  # fmt: skip
+        write_evaluation_page([str(release)], results, found)
+        if found.messages:
+            failed[name] = found.messages
+    return failed
+
+
+def _tabled(release: Path, out: Path, models: Sequence[str]) -> SideBySide:
+    """Write the comparison of the first model with the others, and with the copied reference if it was measured."""
+    from mitds.benchmark.evaluation.side_by_side import control_folders, markdown, side_by_side
+    from mitds.store import write_bytes, write_json
+
+    controls = control_folders(release)
+    rivals = [*models[1:], *(folder.name for folder in controls if folder.name == "copy")]
+    table = side_by_side(release, [*(out / "results" / name for name in models), *controls], rivals)
+    write_json(out / "comparison.json", table)
+    write_bytes(out / "comparison.md", markdown(table).encode())
+    return table
 
 
 def _named(name: str, progress: Counted) -> Counted:

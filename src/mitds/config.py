@@ -90,8 +90,17 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     )
 
 
+class _Inside(dict[str, Any]):
+    """Settings inside of a section, apart from a mapping that is itself a value."""
+
+
 def override(config: C, settings: list[str]) -> C:
-    """Apply ``name.name=value`` settings (JSON values, bare words as text) to a configuration object."""
+    """Apply ``name.name=value`` settings (JSON values, bare words as text) to a configuration object.
+
+    The last word counts, and ranges are checked once, after all of them: settings may be right together that are
+    wrong one by one.
+    """
+    changes = _Inside()
     for setting in settings:
         path, sep, text = setting.partition("=")
         if not sep:
@@ -100,22 +109,35 @@ def override(config: C, settings: list[str]) -> C:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        config = _override_one(config, path.split("."), value, path)
-    return config
+        _lay(changes, path, value)
+    changed: C = _overridden(config, changes, "")
+    return changed
 
 
-def _override_one(config: Any, path: list[str], value: Any, where: str) -> Any:
-    name, *rest = path
+def _lay(changes: dict[str, Any], path: str, value: Any) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        changes = changes.setdefault(section, _Inside())
+        if not isinstance(changes, dict):
+            raise UsageError(f"{path} leads into a plain value", remedy="Shorten the name.")
+    changes[name] = value
+
+
+def _overridden(config: Any, changes: _Inside, prefix: str) -> Any:
     if not dataclasses.is_dataclass(config):
-        raise UsageError(f"{where} leads into a plain value", remedy="Shorten the name.")
-    fields = {f.name for f in dataclasses.fields(config)}
-    if name not in fields:
-        raise unknown("setting", name, sorted(fields))
-    if rest:
-        changed = _override_one(getattr(config, name), rest, value, where)
-    else:
-        changed = _coerce(value, typing.get_type_hints(type(config))[name], where)
-    return dataclasses.replace(config, **{name: changed})  # type: ignore[type-var]
+        name = prefix + next(iter(changes))
+        raise UsageError(f"{name} leads into a plain value", remedy="Shorten the name.")
+    hints = typing.get_type_hints(type(config))
+    names = sorted(field.name for field in dataclasses.fields(config))
+    changed = {}
+    for name, value in changes.items():
+        if name not in names:
+            raise unknown("setting", name, names)
+        if isinstance(value, _Inside):
+            changed[name] = _overridden(getattr(config, name), value, f"{prefix}{name}.")
+        else:
+            changed[name] = _coerce(value, hints[name], prefix + name)
+    return dataclasses.replace(config, **changed)  # type: ignore[type-var]
 
 
 def require(holds: bool, name: str, value: object, range_: str) -> None:

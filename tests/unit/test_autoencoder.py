@@ -13,7 +13,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from mitds.baselines.networks.autoencoder import Autoencoder, TinyCodec, build_autoencoder, principal
-from mitds.baselines.recipe import AutoencoderConfig, recipe
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import AutoencoderConfig
 from mitds.baselines.training import autoencoder as training
 from mitds.baselines.training.autoencoder import crops, fit_autoencoder, psnr, rate, train_autoencoder
 from mitds.baselines.training.windows import Windows

@@ -17,8 +17,8 @@ from mitds.baselines.generation import model as trained
 from mitds.baselines.generation.sampler import Sampler
 from mitds.baselines.networks import build_network
 from mitds.baselines.networks.autoencoder import Autoencoder
+from mitds.baselines.presets import DESIGNS
 from mitds.baselines.recipe import (
-    DESIGNS,
     AudioConfig,
     AutoencoderConfig,
     DiffusionConfig,

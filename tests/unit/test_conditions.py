@@ -293,6 +293,7 @@ def test_a_region_holds_the_person_over_all_frames_and_ends_at_the_picture():
     assert np.isnan(box_N4[2]).all()
     assert not masks(box_N4, (100, 200))[2].any()
     deep_N4 = regions(of, to_bottom=True)
+    assert regions(told(n=0)).shape == (0, 4)
     assert deep_N4[:2, 3].tolist() == [100, 100]
     assert (deep_N4[:2, :3] == box_N4[:2, :3]).all()
     assert np.isnan(deep_N4[2]).all()

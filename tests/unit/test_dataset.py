@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mitds.errors import BadShard, UsageError
-from mitds.manifests.dataset import load
+from mitds.manifests.dataset import LoadedClip, load
 from mitds.manifests.shards import ShardWriter
 from tests import factories
 
@@ -50,6 +50,29 @@ def test_a_clip_without_sound_has_no_wave(tmp_path: Path) -> None:
         writer.add("k", factories.clip_sample(factories.clip(), sound=False))
     (loaded,) = load(tmp_path / "clips-000000.tar")
     assert loaded.wave() is None
+
+
+def damaged(mp4: bytes = b"", wav: bytes | None = None) -> LoadedClip:
+    return LoadedClip(factories.clip(3), factories.clip_arrays(factories.clip(3)), mp4, wav)
+
+
+@pytest.mark.parametrize("how", ["empty", "no mp4", "cut", "sound alone"])
+def test_a_damaged_video_names_its_clip(how: str) -> None:
+    members = factories.clip_sample(factories.clip(3))
+    mp4 = {
+        "empty": b"",
+        "no mp4": b"text" * 99,
+        "cut": members["mp4"][: len(members["mp4"]) // 3],
+        "sound alone": members["wav"],
+    }[how]
+    with pytest.raises(BadShard, match=f"clip {factories.clip(3).key}: its mp4 does not decode"):
+        list(damaged(mp4).frames())
+
+
+@pytest.mark.parametrize("wav", [b"", b"RIFFtext" * 9])
+def test_a_damaged_sound_names_its_clip(wav: bytes) -> None:
+    with pytest.raises(BadShard, match=f"clip {factories.clip(3).key}: its wav does not decode"):
+        damaged(wav=wav).wave()
 
 
 @pytest.mark.parametrize("member", ["mp4", "json", "npz"])

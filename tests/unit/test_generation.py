@@ -24,19 +24,13 @@ from mitds.baselines.generation.inputs import Poses, mixed, read_poses, wave
 from mitds.baselines.generation.own import generate, own_request, speaks_T, turns_of
 from mitds.baselines.generation.sampler import TOGETHER, Sampler, denoiser
 from mitds.baselines.generation.windows import plan
-from mitds.baselines.recipe import (
-    DesignConfig,
-    PublishedConfig,
-    Recipe,
-    SamplingConfig,
-    TrunkConfig,
-    recipe,
-)
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import DesignConfig, PublishedConfig, Recipe, SamplingConfig, TrunkConfig
 from mitds.baselines.training.diffusion import scheduler
 from mitds.benchmark.evaluation.evaluate import weights_digest
 from mitds.benchmark.evaluation.jobs import _system
 from mitds.cli import main
-from mitds.errors import BadShard, UnknownName, UsageError
+from mitds.errors import BadShard, InputFault, UnknownName, UsageError
 from mitds.manifests.items import Request
 from mitds.manifests.records import Turn
 from mitds.media import Sound, pictures, read_sound
@@ -49,7 +43,7 @@ RECIPE = Recipe(
     preset="tiny",
     height=H,
     width=W,
-    trunk=TrunkConfig(channels=(8, 8)),
+    trunk=TrunkConfig(channels=(8, 8), attention=(True, True), groups=8, iad_down=(0, 1)),
     sampling=SamplingConfig(steps=2, window=7, overlap=2),
 )
 ALPHA = scheduler().alphas_cumprod
@@ -294,6 +288,18 @@ def test_numbers_of_steps_that_would_leave_noise_are_refused(steps: int) -> None
         denoiser(steps)
 
 
+def test_the_rule_for_numbers_of_steps_is_what_the_scheduler_does() -> None:
+    ddim = scheduler()
+    for steps in range(1, 1001):
+        ddim.set_timesteps(steps)
+        clean = len(ddim.timesteps) == steps and int(ddim.timesteps[-1]) < 1000 // steps
+        if clean:
+            assert SamplingConfig(steps=steps).steps == steps
+        else:
+            with pytest.raises(UsageError, match="leaves no noise"):
+                SamplingConfig(steps=steps)
+
+
 @pytest.mark.parametrize("name", ["tiny", "small", "sd15"])
 def test_presets_end_without_noise(name: str) -> None:
     ddim = denoiser(recipe("covog", name).sampling.steps)
@@ -367,6 +373,16 @@ def test_only_sampling_can_be_set_after_training(opened: Checkpoint) -> None:
         trained.TrainedModel(Path(), ["trunk.heads=2"])
     with pytest.raises(UnknownName):
         trained.sampled(RECIPE, ["sampling.stops=5"])
+    with pytest.raises(UsageError, match="leaves no noise"):
+        trained.sampled(RECIPE, ["sampling.steps=7"])
+
+
+def test_settings_that_fit_each_other_may_be_named_in_any_order() -> None:
+    longer = replace(RECIPE, sampling=replace(RECIPE.sampling, overlap=4))
+    for order in (["sampling.window=3", "sampling.overlap=1"], ["sampling.overlap=1", "sampling.window=3"]):
+        assert trained.sampled(longer, order).sampling.window == 3
+    with pytest.raises(UsageError, match=r"sampling\.overlap is 4, and must be 0 to 2"):
+        trained.sampled(longer, ["sampling.window=3"])
 
 
 # ---- mitds eval --checkpoint
@@ -377,7 +393,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder that says of itself what a checkpoint does; its weights are of no use."""
     tensors = {"a": torch.ones(1)}
     write_tensors(tmp_path / AUTOENCODER, tensors)
-    save_checkpoint(tmp_path, RECIPE, tensors, {})
+    save_checkpoint(tmp_path, RECIPE, tensors, factories.ABOUT_TRAINING)
     return tmp_path
 
 
@@ -393,6 +409,8 @@ def test_what_needs_no_weights_takes_none(system: str | None, folder: Path) -> N
     assert weights_digest(system, None) == ""
     with pytest.raises(UsageError, match=r"no weights to load.*Leave --checkpoint out"):
         weights_digest(system, folder)
+    with pytest.raises(UsageError, match=r"takes no settings: sampling\.steps=5.*Leave --set out"):
+        weights_digest(system, None, ["sampling.steps=5"])
 
 
 def test_a_trained_model_needs_its_own_weights(folder: Path) -> None:
@@ -402,6 +420,32 @@ def test_a_trained_model_needs_its_own_weights(folder: Path) -> None:
         weights_digest("animate-anyone", folder)
     with pytest.raises(UsageError, match="no trained model here"):
         weights_digest("covog", folder / "none")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("sampling.steps=7", "leaves no noise"),
+        ("sampling.overlap=7", "must be 0 to 6"),
+        ("sampling.stops=5", "Did you mean steps"),
+        ("trunk.heads=2", "cannot be changed after training"),
+    ],
+)
+def test_settings_are_checked_before_anything_runs(setting: str, words: str, folder: Path) -> None:
+    assert weights_digest("covog", folder, ["sampling.steps=5"]) == weights_digest("covog", folder)
+    with pytest.raises(UsageError, match=words):
+        weights_digest("covog", folder, [setting])
+
+
+@pytest.mark.parametrize("name", ["network.safetensors", AUTOENCODER])
+def test_torn_weights_are_refused_before_anything_runs(name: str, folder: Path) -> None:
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-1])
+    with pytest.raises(InputFault, match=f"{name} is not the one the recipe lists"):
+        weights_digest("covog", folder)
+    (folder / name).unlink()
+    with pytest.raises(InputFault, match=name):
+        weights_digest("covog", folder)
 
 
 def test_a_worker_loads_a_model_once_for_each_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -518,8 +562,10 @@ def test_poses_of_another_shape_are_refused(arrays: dict[str, Any], words: str, 
 
 
 def test_poses_that_are_missing_or_damaged_are_refused(files: Files) -> None:
-    with pytest.raises(UsageError, match="no poses here"):
+    with pytest.raises(UsageError, match=r"poses cannot be read: No such file.*none\.npz"):
         read_poses(files.folder / "none.npz")
+    with pytest.raises(UsageError, match="poses cannot be read: Is a directory"):
+        read_poses(files.folder)
     path = files.folder / "torn.npz"
     path.write_bytes(b"no zip")
     with pytest.raises(BadShard, match=r"torn\.npz"):

@@ -4,8 +4,8 @@ import torch
 from mitds.baselines.contracts import Batch, Keep
 from mitds.baselines.networks.covog import Covog
 from mitds.baselines.networks.iad import voice_weights
+from mitds.baselines.presets import DESIGNS
 from mitds.baselines.recipe import (
-    DESIGNS,
     AudioConfig,
     AutoencoderConfig,
     DesignConfig,
@@ -311,3 +311,22 @@ def test_overlapping_faces_share_a_cell():
     batch.face_BNTHW = torch.ones_like(batch.face_BNTHW)
     weights = voice_weights(batch.face_BNTHW, batch.gate_BNT, (8, 12))
     torch.testing.assert_close(weights.sum(dim=1), torch.ones_like(weights[:, 0]))
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_checkpointing_leaves_every_gradient_as_it_is(frames):
+    def gradients(checkpointing: bool) -> tuple[dict[str, torch.Tensor], bool]:
+        net = network(checkpointing=checkpointing).train()
+        noisy, reference = latents(frames, 2)
+        given = net.prepare(make_batch(2, frames, 2), reference)
+        some = torch.tensor([True, False])
+        net(noisy, torch.tensor([500, 600]), given, Keep(some, some, ~some)).square().mean().backward()
+        found = {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
+        return found, any(getattr(module, "gradient_checkpointing", False) for module in net.modules())
+
+    (kept, off), (anew, on) = gradients(False), gradients(True)
+    assert (off, on) == (False, True)
+    assert kept.keys() == anew.keys()
+    assert any(name.startswith("reference.") and grad.any() for name, grad in anew.items())
+    for name, gradient in kept.items():
+        torch.testing.assert_close(anew[name], gradient, rtol=1e-5, atol=1e-7)

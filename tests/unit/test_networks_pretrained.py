@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,18 +11,30 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKL,
+    MotionAdapter,
+    UNet2DConditionModel,
+    UNetMotionModel,
+    UNetSpatioTemporalConditionModel,
+)
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from mitds.baselines.checkpoint import AUTOENCODER, open_checkpoint, save_checkpoint, write_tensors
 from mitds.baselines.contracts import Batch, Keep
+from mitds.baselines.networks import build_network
+from mitds.baselines.networks.autoencoder import build_autoencoder
+from mitds.baselines.networks.layouts import layouts
 from mitds.baselines.networks.pretrained import load_image_encoder, load_svd_unet, load_unets
 from mitds.baselines.networks.svd import ControlSvd
-from mitds.baselines.recipe import TrunkConfig, recipe
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import AudioConfig, PoseConfig, TrunkConfig
 from mitds.baselines.training.diffusion import Diffusion
-from mitds.errors import MissingWeights, UsageError
+from mitds.errors import InputFault, MissingWeights, UsageError
+from tests import factories
 
 SMALL, REAL = (32, 64, 96, 96), (320, 640, 1280, 1280)
 UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -346,3 +359,37 @@ def test_the_clock_of_stable_video_diffusion_is_kept(shelf: Path) -> None:
     torch.testing.assert_close(unscaled, (signal + sigma * noise).view(1, 1))
     found = unscaled / (sigma**2 + 1) - velocity * sigma / (sigma**2 + 1).sqrt()
     torch.testing.assert_close(found, signal.view(1, 1))
+
+
+@pytest.mark.parametrize("model", ["covog", "control-svd"])
+def test_a_trained_model_opens_when_what_it_began_with_is_gone(
+    shelf: Path, tmp_path: Path, model: str
+) -> None:
+    moved = tmp_path / "shelf"
+    shutil.copytree(shelf, moved)
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4, norm_num_groups=4,
+    ).save_pretrained(moved / "vae")  # fmt: skip
+    wanted = recipe(model, "sd15")
+    wanted = replace(
+        wanted,
+        trunk=svd_trunk(moved) if model == "control-svd" else trunk(moved),
+        autoencoder=replace(wanted.autoencoder, source=str(moved / "vae")),
+        pose=PoseConfig(channels=(8, 8, 8, 8)),
+        audio=AudioConfig(tokens=2, token_dim=8, hidden=8),
+    )
+    network, autoencoder = build_network(wanted), build_autoencoder(wanted.autoencoder)
+    write_tensors(tmp_path / AUTOENCODER, autoencoder.state_dict())
+    kept = layouts(network, autoencoder)
+    save_checkpoint(tmp_path, wanted, network.state_dict(), factories.ABOUT_TRAINING, kept)
+    said = json.dumps(json.loads((tmp_path / "recipe.json").read_text())["layouts"])
+    assert str(tmp_path) not in said
+    shutil.rmtree(moved)
+    found = open_checkpoint(tmp_path)
+    assert same(found.network.state_dict(), network.state_dict())
+    assert same(found.autoencoder.state_dict(), autoencoder.state_dict())
+    assert layouts(found.network, found.autoencoder) == kept
+    save_checkpoint(tmp_path, wanted, network.state_dict(), factories.ABOUT_TRAINING)
+    with pytest.raises(InputFault, match="layout of its part unet is missing"):
+        open_checkpoint(tmp_path)

@@ -12,7 +12,8 @@ from torch import Tensor
 from mitds.baselines.contracts import Batch, Keep
 from mitds.baselines.networks import build_network
 from mitds.baselines.networks.svd import ControlSvd
-from mitds.baselines.recipe import AutoencoderConfig, PoseConfig, Recipe, TrunkConfig, recipe
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import AutoencoderConfig, PoseConfig, Recipe, TrunkConfig
 from mitds.errors import UsageError
 
 H, W, LATENTS = 32, 48, 4
@@ -199,4 +200,24 @@ def test_a_copy_is_moved_by_poses_too(trained: ControlSvd) -> None:
 
 def test_channels_that_normalisation_cannot_divide_are_refused() -> None:
     with pytest.raises(UsageError, match=r"trunk\.channels is \(48, 64\), and must be multiples of 32"):
-        ControlSvd(replace(small(), trunk=replace(small().trunk, channels=(48, 64))))
+        ControlSvd(replace(small(), trunk=replace(small().trunk, channels=(48, 64), groups=16)))
+
+
+def test_checkpointing_leaves_every_gradient_as_it_is(trained: ControlSvd) -> None:
+    def gradients(network: ControlSvd) -> dict[str, Tensor]:
+        given = network.prepare(asked(), latents(7, 2))
+        some_B = torch.tensor([True, False])
+        network(
+            latents(8, 2, 3), torch.tensor([500, 600]), given, Keep(some_B, some_B, some_B)
+        ).sum().backward()
+        return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+
+    wanted = small()
+    other = build_network(replace(wanted, trunk=replace(wanted.trunk, checkpointing=True)))
+    assert isinstance(other, ControlSvd)
+    assert other.unet.is_gradient_checkpointing
+    other.load_state_dict(trained.state_dict())
+    kept, anew = gradients(copy.deepcopy(trained).train()), gradients(other.train())
+    assert kept.keys() == anew.keys()
+    for name, gradient in kept.items():
+        torch.testing.assert_close(anew[name], gradient, rtol=1e-4, atol=1e-4)

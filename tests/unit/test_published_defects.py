@@ -37,7 +37,8 @@ from mitds.baselines.generation.windows import plan
 from mitds.baselines.networks import build_network
 from mitds.baselines.networks.autoencoder import build_autoencoder
 from mitds.baselines.networks.covog import Covog
-from mitds.baselines.recipe import DESIGNS, PRESETS, PUBLISHED, DesignConfig, PublishedConfig, Recipe, recipe
+from mitds.baselines.presets import DESIGNS, PRESETS, PUBLISHED, recipe
+from mitds.baselines.recipe import DesignConfig, PublishedConfig, Recipe
 from mitds.baselines.settings import resolve_recipe
 from mitds.baselines.training.diffusion import Diffusion
 from mitds.baselines.training.objective import Denoising, draw, loss_B
@@ -245,7 +246,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with random weights."""
     made = tmp_path_factory.mktemp("checkpoint")
     write_tensors(made / AUTOENCODER, build_autoencoder(RECIPE.autoencoder).state_dict())
-    save_checkpoint(made, RECIPE, network().state_dict(), {})
+    save_checkpoint(made, RECIPE, network().state_dict(), factories.ABOUT_TRAINING)
     return made
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,18 @@ def test_the_mouth_of_the_voice_moves_and_the_other_picture_half_stays_still():
     assert not left_T[25:].any()
     assert right_T[25:].mean() > 0.8
     assert not right_T[:25].any()
+
+
+def test_without_anybody_the_picture_stays_still():
+    asked = request()
+    nobody = replace(
+        asked,
+        face_xyxy_NT4=asked.face_xyxy_NT4[:0], visible_NT=asked.visible_NT[:0], pose_NTK3=asked.pose_NTK3[:0],
+        speaking_NT=asked.speaking_NT[:0], turns=(), voices_NS=asked.voices_NS[:0],
+    )  # fmt: skip
+    frames = list(Puppet().generate(nobody))
+    assert len(frames) == T
+    assert all(np.array_equal(frame_HWC, asked.reference_HWC) for frame_HWC in frames)
 
 
 def test_the_opening_follows_the_level():

@@ -261,6 +261,17 @@ def test_equal_systems_tie_and_a_far_one_does_not():
     assert 0 < ranking.detectable < 0.3
 
 
+def test_few_clusters_tell_no_two_systems_of_many_apart():
+    found, clusters = standings(0.9, 0.5, 0.1)
+    few = [f"C{int(name[1:]) // 3}" for name in clusters]
+    assert len(set(few)) == 4
+    ranking = rank(found, few)
+    assert {pair.p for pair in ranking.comparisons} == {2**-3}
+    assert set(ranking.groups.values()) == {1}
+    assert ranking.exhausted
+    assert not rank(found, clusters).exhausted
+
+
 def test_rank_intervals_hold_the_rank_and_follow_the_draws():
     found, clusters = standings(0.6, 0.55, 0.5, 0.3)
     ranking = rank(found, clusters)

@@ -12,6 +12,8 @@ from mitds.benchmark.statistics import (
     estimate,
     holm,
     interval,
+    least_p,
+    sign_flip_p,
     tie_groups,
     weighted_means,
 )
@@ -67,7 +69,7 @@ def test_pairing_finds_a_difference_that_separate_intervals_hide():
     clusters = [str(n) for n in range(60)]
     weights_BI = cluster_weights(clusters)
     draws = {"a": weighted_means(a_I, weights_BI), "b": weighted_means(b_I, weights_BI)}
-    found = compare("a", "b", draws, {"a": float(a_I.mean()), "b": float(b_I.mean())})
+    found = compare("a", "b", draws, {"a": float(a_I.mean()), "b": float(b_I.mean())}, 60)
     assert found.p < 0.001
     assert found.difference.low is not None
     assert found.difference.low > 0.8
@@ -76,9 +78,43 @@ def test_pairing_finds_a_difference_that_separate_intervals_hide():
 
 def test_equal_systems_do_not_differ():
     draws_B = np.random.default_rng(4).normal(size=1000)
-    found = compare("a", "b", {"a": draws_B, "b": draws_B}, {"a": 0.0, "b": 0.0})
+    found = compare("a", "b", {"a": draws_B, "b": draws_B}, {"a": 0.0, "b": 0.0}, 60)
     assert found.p == 1.0
     assert found.difference.value == 0.0
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 5, 11])
+def test_however_surely_few_clusters_agree_p_is_not_below_that_of_all_their_signs(clusters: int):
+    values_I = 1 + 0.01 * np.arange(clusters)
+    names = [str(n) for n in range(clusters)]
+    assert sign_flip_p(values_I, names) == sign_flip_p(-values_I, names) == 2.0 ** (1 - clusters)
+    draws = {"a": weighted_means(values_I, cluster_weights(names)), "b": np.zeros(10_000)}
+    found = compare("a", "b", draws, {"a": 1.0, "b": 0.0}, clusters)
+    assert found.p == least_p(clusters) == 2.0 ** (1 - clusters)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_signs_are_flipped_as_an_independent_library_does(seed: int):
+    values_I = np.random.default_rng(seed).normal(0.4, 1, 11)
+    values_I[3] = -values_I[2]  # a tie of two flips
+    known = stats.permutation_test((values_I,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_p(values_I, [str(n) for n in range(11)]) == pytest.approx(known.pvalue, abs=1e-12)
+
+
+def test_clusters_flip_as_a_whole_and_undefined_items_are_left_out():
+    values_I, clusters = np.array([1.0, 3.0, np.nan, -1.0, np.nan, 0.5]), ["a", "b", "b", "a", "d", "c"]
+    # Sums 0, 3 and .5: four of the eight flips reach 3.5.
+    assert sign_flip_p(values_I, clusters) == 0.5
+    assert sign_flip_p(np.full(3, np.nan), ["a", "b", "c"]) == 1.0
+    assert sign_flip_p(np.zeros(5), list("abcde")) == 1.0
+
+
+def test_flips_of_many_clusters_are_drawn_and_agree_with_theory():
+    values_I = np.random.default_rng(5).normal(0.25, 1, 80)
+    names = [str(n) for n in range(80)]
+    assert sign_flip_p(values_I, names) == pytest.approx(stats.ttest_1samp(values_I, 0).pvalue, abs=0.02)
+    assert sign_flip_p(values_I, names) == sign_flip_p(values_I, names)
+    assert sign_flip_p(values_I + 9, names) == 1 / 10_001
 
 
 def test_holm_steps_down_and_stops_at_the_first_that_fails():

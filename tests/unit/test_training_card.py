@@ -19,7 +19,7 @@ from mitds.baselines.checkpoint import Checkpoint
 from mitds.baselines.conditions.placement import Placement
 from mitds.baselines.contracts import Example
 from mitds.baselines.generation import sampler
-from mitds.baselines.recipe import DESIGNS, recipe
+from mitds.baselines.presets import DESIGNS, recipe
 from mitds.baselines.settings import resolve_recipe
 from mitds.baselines.training.card import command, facts_of, public, terms, write_card
 from mitds.baselines.training.card_page import page
@@ -128,6 +128,37 @@ def test_the_command_gives_the_same_recipe_again() -> None:
     settings = said["--set"]
     assert len(settings) == 3
     assert resolve_recipe(said["--model"][0], said["--preset"][0], settings=settings) == RECIPE
+
+
+def test_the_command_says_what_else_was_given(tmp_path: Path) -> None:
+    release, began = (
+        {"name": "my-bench", "digest": "e" * 16},
+        {"data": "d", "autoencoder": "a" * 64, "stage1": ""},
+    )
+    assert " --release my-bench --autoencoder MODEL " in command(RECIPE, ["a.tar"], release, began)
+    words = command(RECIPE, ["a.tar"], None, began | {"stage1": "b" * 64}).split()
+    assert ("--stage1" in words, "--autoencoder" in words, "--release" in words) == (True, False, False)
+
+
+def test_shards_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    paths = [
+        path
+        for n in (1, 2)
+        for path in factories.write_clips(tmp_path / str(n), factories.clip(n, rights=CC))
+    ]
+    facts = facts_of(tmp_path, RECIPE, choose([str(path) for path in paths], RECIPE.data), ABOUT)
+    wanted = ["FOLDER1/clips-000000.tar", "FOLDER2/clips-000000.tar"]
+    assert [shard["name"] for shard in facts["data"]["shards"]] == wanted
+    assert "--shards FOLDER1/clips-000000.tar --shards FOLDER2/clips-000000.tar" in facts["command"]
+
+
+def test_the_page_names_the_release_and_whose_clips_came_with_a_given_model(
+    tmp_path: Path, chosen: Chosen
+) -> None:
+    more = {"lenders": {"stage1": "c" * 16}, "release": {"name": "my-bench", "digest": "e" * 16}}
+    text = page(facts_of(tmp_path, RECIPE, chosen, ABOUT | more))
+    assert f"| digest of the clips of the model that gave its stage1 | `{'c' * 16}` |" in text
+    assert f"| clips left for training by the release | my-bench, `{'e' * 16}` |" in text
 
 
 @pytest.mark.parametrize("model", DESIGNS)
@@ -282,6 +313,13 @@ def test_grids_show_the_same_examples_at_every_step(tmp_path: Path, monkeypatch:
     assert (sheets[0][:22] != sheets[1][:22]).any()
     reference_HWC, generated_HWC = (sheets[0][30:270, 4 + c * 388 : 4 + c * 388 + 384] for c in (0, 3))
     assert np.abs(255 - reference_HWC.astype(int) - generated_HWC).max() <= 2
+    rendered: list[int] = []
+    one = windows.example
+    monkeypatch.setattr(
+        windows, "example", lambda stage, step, slot: rendered.append(slot) or one(stage, step, slot)
+    )
+    write_grid(tmp_path / "again.png", model, windows, small, 10)
+    assert rendered == [0, 1]
     assert all((e.frames_THWC, e.flip, e.zoom) == (None, False, 1.0) for e in Negative.asked)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
+import shutil
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,17 @@ from typer.testing import CliRunner
 
 from mitds.baselines import checkpoint
 from mitds.baselines.checkpoint import describe, load_weights, open_checkpoint, read_tensors, write_tensors
-from mitds.baselines.recipe import recipe
+from mitds.baselines.presets import recipe
 from mitds.baselines.settings import resolve_recipe
 from mitds.baselines.training import data, loop, stage
 from mitds.baselines.training.state import Average, fill_optimizer, flat_optimizer
 from mitds.cli import app
 from mitds.config import override
 from mitds.errors import BadShard, InputFault, MissingDependency, UnknownName, UsageError
-from mitds.manifests.codec import to_json
+from mitds.manifests.codec import from_json, to_json
 from mitds.manifests.items import Item, Release
+from mitds.manifests.shards import ShardWriter
+from mitds.store import sha256_file
 from tests import factories
 
 SETTINGS = (
@@ -261,6 +266,55 @@ def test_stage_2_starts_from_another_models_stage_1(shards: list[str], unbroken:
         train(shards, tmp_path / "other", "stage1.lr=0.5", stage1=unbroken)
 
 
+def test_stage_1_is_gone_when_stage_2_begins(
+    shards: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[weakref.ref[Network]] = []
+    alive: list[int] = []
+
+    def build(recipe: Any) -> Network:
+        gc.collect()
+        alive.append(sum(network() is not None for network in made))
+        made.append(weakref.ref(network := network_of(recipe)))
+        return network
+
+    monkeypatch.setattr(loop, "build_network", build)
+    train(shards, tmp_path)
+    assert alive == [0, 0]
+
+
+def relabelled(folder: Path, copy: Path, **about: Any) -> Path:
+    """Copy a trained model, with another autoencoder and other things said of it."""
+    shutil.copytree(folder, copy)
+    write_tensors(copy / "autoencoder.safetensors", {"gain": torch.tensor(2.0)})
+    said = json.loads((copy / "recipe.json").read_bytes())
+    said["files"]["autoencoder.safetensors"] = sha256_file(copy / "autoencoder.safetensors")
+    said["about"] |= about
+    (copy / "recipe.json").write_text(json.dumps(said))
+    return copy
+
+
+def test_an_autoencoder_that_stage_1_was_not_trained_with_is_refused(
+    shards: list[str], unbroken: Path, tmp_path: Path
+):
+    other = relabelled(unbroken, tmp_path / "other")
+    with pytest.raises(UsageError, match="not the one that the given stage 1 was trained with"):
+        train(shards, tmp_path / "out", autoencoder=other, stage1=unbroken)
+    train(shards, tmp_path / "out", autoencoder=unbroken, stage1=unbroken)
+    said = describe(tmp_path / "out").about
+    data = describe(unbroken).about["data"]
+    assert said["lenders"] == {"autoencoder": data, "stage1": data}
+
+
+@pytest.mark.parametrize("what", ["autoencoder", "stage1"])
+def test_a_model_that_learned_from_clips_this_training_may_not_use_lends_nothing(
+    shards: list[str], unbroken: Path, tmp_path: Path, what: str
+):
+    with pytest.raises(UsageError, match=f"learned from 2 clips .*{1:016x}, {2:016x}"):
+        train(shards, tmp_path / "out", keys=[f"{0:016x}"], **{what: unbroken})
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_models_autoencoder_is_taken_as_it_is(shards: list[str], unbroken: Path, tmp_path: Path):
     def not_again(*_: Any) -> Any:
         raise AssertionError("it was trained")
@@ -318,6 +372,26 @@ def test_only_the_clips_that_a_release_leaves_are_learned_from(shards: list[str]
         data.released_keys(tmp_path / "nowhere")
 
 
+def test_items_of_a_release_are_no_training_data(tmp_path: Path):
+    clip = factories.clip(frames=30)
+    with ShardWriter("test-%06d.tar", tmp_path) as writer:
+        writer.add(clip.key, factories.clip_sample(clip) | {"png": b"x", "flac": b"x"})
+    with pytest.raises(UsageError, match="items of a release, for tests alone"):
+        data.choose([str(tmp_path / "test-000000.tar")], settings().data)
+
+
+def test_clips_that_do_not_fit_the_memory_are_told_of_once(shards: list[str], tmp_path: Path):
+    seen: list[str] = []
+    train(shards, tmp_path, "data.cache_gb=1e-6", progress=lambda what, *_: seen.append(what))
+    assert sum("clips do not fit data.cache_gb" in what for what in seen) == 1
+
+
+def test_a_machine_without_bf16_says_so(shards: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("accelerate.utils.is_bf16_available", lambda _: False)
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        train(shards, tmp_path, "precision=bf16")
+
+
 @pytest.fixture
 def copied(unbroken: Path, tmp_path: Path) -> Path:
     for path in unbroken.iterdir():
@@ -340,12 +414,24 @@ def test_a_checkpoint_that_was_torn_or_changed_is_refused(copied: Path):
         ({"schema": "mitds.baseline/9"}, "of version 'mitds.baseline/9'"),
         ({"recipe": {"model": "covog", "colour": 1}}, "colour"),
         ({"recipe": []}, "not a readable recipe"),
+        ({"files": []}, "files is no mapping"),
+        ({"files": {"../network.safetensors": "0" * 64}}, r"files are \.\./network\.safetensors"),
+        ({"files": {"network.safetensors": "0" * 64, "autoencoder.safetensors": "0"}}, "has no sha256"),
+        ({"about": {}}, r"about\.origin is missing"),
+        ({"about": []}, "about is no mapping"),
+        ({"layouts": "x"}, "layouts is no mapping"),
     ],
 )
 def test_a_recipe_of_another_kind_is_refused(copied: Path, change: dict[str, Any], message: str):
     path = copied / "recipe.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises((InputFault, UsageError), match=message):
+        describe(copied)
+
+
+def test_a_list_is_no_recipe(copied: Path):
+    (copied / "recipe.json").write_text("[1]")
+    with pytest.raises(InputFault, match="not a readable recipe"):
         describe(copied)
 
 
@@ -429,6 +515,45 @@ def test_settings_come_from_preset_then_file_then_command(tmp_path: Path):
         resolve_recipe("covog", "tiny", settings=["trunk.leyers=2"])
 
 
+def test_settings_are_judged_together(tmp_path: Path):
+    size = ["height=48", "width=80", "trunk.channels=[16,32]", "trunk.attention=[true,true]"]
+    assert resolve_recipe("covog", "tiny", settings=size).height == 48
+    file = tmp_path / "c.yaml"
+    file.write_text("height: 48\nwidth: 80\n")
+    assert resolve_recipe("covog", "tiny", file=file, settings=size[2:]).height == 48
+    with pytest.raises(UsageError, match="height is 48, and must be a multiple of 32"):
+        resolve_recipe("covog", "tiny", file=file)
+    whole = resolve_recipe("covog", "tiny", settings=['pose={"channels":[4,8]}', "pose.channels=[8,8]"])
+    assert whole.pose.channels == (8, 8)
+    with pytest.raises(UsageError, match=r"trunk\.layers\.x leads into a plain value"):
+        resolve_recipe("covog", "tiny", settings=["trunk.layers.x=1"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", "animate-anyone"), ("preset", "small")])
+def test_model_and_preset_are_no_settings(tmp_path: Path, name: str, value: str):
+    (tmp_path / "c.yaml").write_text(f"{name}: {value}\n")
+    for given in ({"settings": [f"{name}={value}"]}, {"file": tmp_path / "c.yaml"}):
+        with pytest.raises(UsageError, match=f"{name} is no setting") as error:
+            resolve_recipe("covog", "tiny", **given)
+        assert f"--{name}" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "autoencoder.fold=0", "autoencoder.lr=0", "trunk.channels=[]", "trunk.channels=[64,96,100]",
+        "trunk.attention=[true]", "trunk.iad_down=[3]", "trunk.iad_up=[0,0]", "audio.context=-1", "stage1.batch=0",
+        "stage1.frames=0", "stage1.frames=33", "stage2.frames=33", "stage2.strides=[]", "stage2.strides=[0]",
+        "stage1.lr=0", "diffusion.drop=0.34", "diffusion.least_step=1000", "diffusion.ema=1", "data.zoom=0.9",
+        "data.flip=1.1", "data.cache_gb=0", "sampling.window=33",
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(setting: str):
+    name = setting.partition("=")[0].replace("stage1.strides", "strides").rpartition(".")[2]
+    with pytest.raises(UsageError, match=rf"{name}.* is .*, and must be "):
+        resolve_recipe("covog", "tiny", settings=[setting])
+
+
 def test_the_command_trains_and_says_what_came_of_it(shards: list[str], tmp_path: Path):
     def call(*arguments: str) -> Any:
         chosen = [x for s in SETTINGS for x in ("--set", s)]
@@ -443,5 +568,7 @@ def test_the_command_trains_and_says_what_came_of_it(shards: list[str], tmp_path
     said = json.loads(done.stdout)
     assert said["clips"] == 1
     assert said["losses"].keys() == {"stage 1", "stage 2"}
+    whole = from_json(Release, (Path(released) / "release.json").read_bytes()).digest
+    assert describe(tmp_path / "m").about["release"] == {"name": "r", "digest": whole}
     again = call("--release", released)
     assert f"mitds eval --model covog --checkpoint {tmp_path / 'm'}" in again.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ import numpy as np
 import pytest
 
 from mitds.baselines.contracts import Example, Told
-from mitds.baselines.recipe import PublishedConfig, Recipe, recipe
+from mitds.baselines.presets import recipe
+from mitds.baselines.recipe import PublishedConfig, Recipe
 from mitds.baselines.training.decoded import Cache, Decoded, decode
-from mitds.baselines.training.windows import Windows, draw_reference, draw_window, pool
+from mitds.baselines.training.windows import Windows, draw_clip, draw_reference, draw_window, pool
 from mitds.errors import BadShard, UsageError
 from mitds.manifests.clip_index import ClipIndex
 from mitds.manifests.shards import ShardWriter
@@ -216,6 +219,15 @@ def test_clips_count_by_the_windows_they_hold() -> None:
     assert np.allclose(among.share, [0.25, 0.75])
 
 
+def test_clips_are_drawn_exactly_as_numpy_does() -> None:
+    sizes = np.random.default_rng(5).integers(5, 900, 217)
+    among = pool({i: factories.clip(frames=int(n)) for i, n in enumerate(sizes)}, RECIPE.stage1)
+    for seed in range(3000):
+        ours, numpys = np.random.default_rng((seed, 1)), np.random.default_rng((seed, 1))
+        assert draw_clip(ours, among) == int(numpys.choice(len(among.clips), p=among.share))
+        assert ours.random() == numpys.random()
+
+
 def write(folder: Path, *clips: tuple[Any, bool]) -> ClipIndex:
     with ShardWriter("clips-%06d.tar", folder) as writer:
         for clip, sound in clips:
@@ -281,3 +293,22 @@ def test_memory_is_bounded(index: ClipIndex) -> None:
     huge = Decoded(np.zeros((9000, 96, 160, 3), np.uint8), clips[0].told)
     cache.put(1, huge)
     assert kept() == [1]
+
+
+def test_threads_decode_different_clips_at_once_and_one_clip_once(index: ClipIndex) -> None:
+    clip, made = decode(index.load(0), RECIPE), []
+    cache, together = Cache(1 << 30), threading.Barrier(2, timeout=20)
+
+    def make(i: int) -> Decoded:
+        made.append(i)
+        together.wait()  # Breaks if the other clip's turn comes only when this one is done.
+        return clip
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda i: cache.of(i, lambda: make(i)), [0, 1, 0, 1, 0, 1]))
+    assert sorted(made) == [0, 1]
+
+
+def test_the_memory_that_all_clips_need_is_known_before_they_are_decoded(index: ClipIndex) -> None:
+    kept = sum(decode(index.load(i), RECIPE).frames_THWC.nbytes for i in range(3))
+    assert Windows(index, RECIPE).needed_gb == kept / 2**30
