@@ -99,6 +99,8 @@ class Batch:
         present_BN: False for persons that only fill up the batch.
         inside_BHW: 1 where the model's picture shows the source's, 0 on the border that fills up its shape.
         frames_BTCHW: The frames, RGB -1..1; None where they are to be generated.
+        moved_BTCHW: The reference with its faces where each frame has them, RGB -1..1; None for models that are not
+            told so.
     """
 
     keys: tuple[str, ...]
@@ -113,6 +115,7 @@ class Batch:
     present_BN: Tensor
     inside_BHW: Tensor
     frames_BTCHW: Tensor | None
+    moved_BTCHW: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
@@ -139,12 +142,13 @@ class Keep:
 class Network(Protocol):
     """A denoiser over latents of T frames; also an `nn.Module`."""
 
-    def prepare(self, batch: Batch, reference_BLHW: Tensor) -> Any:
+    def prepare(self, batch: Batch, reference_BLHW: Tensor, moved_BTLHW: Tensor | None = None) -> Any:
         """Return everything that depends on the conditions alone, computed once for all denoising steps.
 
         Args:
             batch: The conditions.
             reference_BLHW: Latent of the reference frame.
+            moved_BTLHW: Latent of the reference with its faces moved; None takes the reference as it is.
         """
 
     def __call__(self, noisy_BTLHW: Tensor, step_B: Tensor, given: Any, keep: Keep) -> Tensor:

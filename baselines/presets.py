@@ -41,14 +41,15 @@ _TINY = Recipe(
     autoencoder=AutoencoderConfig(fold=2),
     trunk=TrunkConfig(
         channels=(64, 96, 128), attention=(False, True, True), layers=1, heads=4, cross_dim=64, groups=16,
-        motion_heads=4, reference_input=True, reference_spread=0.2, iad_down=(0, 1), iad_up=(0, 1),
+        motion_heads=4, reference_input=True, reference_moved=True, reference_spread=0.2,
+        iad_down=(0, 1), iad_up=(0, 1),
     ),
     pose=PoseConfig(channels=(8, 16, 32, 64)),
     audio=AudioConfig(tokens=4, token_dim=64, hidden=128),
     data=DataConfig(flip=0.5, zoom=1.3, reference_gap=10),
-    diffusion=DiffusionConfig(least_step=400, drop=0.05, face_weight=4.0, ema=0.995),
-    stage1=StageConfig(steps=800, batch=8, lr=1e-3, warmup=50, trains="all"),
-    stage2=StageConfig(steps=400, batch=2, frames=8, lr=5e-4, warmup=50, trains="all"),
+    diffusion=DiffusionConfig(least_step=400, drop=0.05, face_weight=4.0, ema=0.99),
+    stage1=StageConfig(steps=400, batch=8, lr=1e-3, warmup=50, trains="all"),
+    stage2=StageConfig(steps=240, batch=2, frames=8, lr=5e-4, warmup=50, trains="all"),
     sampling=SamplingConfig(steps=2, window=16, overlap=4, reference_scale=1.0, audio_scale=2.0),
 )  # fmt: skip
 

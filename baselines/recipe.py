@@ -78,6 +78,8 @@ class TrunkConfig:
         reference_input: Also give the reference's latent to the denoiser's first layer, beside the noisy one. A
             trunk that starts from random weights has no notion of "the same place in another picture", and
             minutes of training do not teach it one; all models that start so get it alike.
+        reference_moved: What is given beside the noisy latent is the reference with each face moved and scaled to its
+            box in the frame (`conditions.moving`). Such a trunk cannot learn in minutes to carry a face elsewhere.
         reference_spread: Let the networks predict what differs from the reference's latent, which frames scatter about
             with this standard deviation (`networks.prior`); 0 lets them predict everything, as the papers do.
         iad_down: Down blocks after which voices come in.
@@ -98,6 +100,7 @@ class TrunkConfig:
     motion_heads: int = 8
     motion_length: int = 32
     reference_input: bool = False
+    reference_moved: bool = False
     reference_spread: float = 0.0
     iad_down: tuple[int, ...] = (0, 1, 2)
     iad_up: tuple[int, ...] = (0, 1)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mitds.baselines.conditions.moving import moved
 from mitds.baselines.conditions.placement import Placement
 from mitds.baselines.conditions.regions import face_boxes, masks, regions
 from mitds.baselines.conditions.skeleton import confident, draw
@@ -35,6 +36,7 @@ class Rendered:
         face_NTHW: Masks of the faces.
         inside_HW: Where the picture lies.
         frames_THWC: The frames; None where they are to be generated.
+        moved_THWC: The reference with its faces where the frames have them.
     """
 
     reference_HWC: Pictures
@@ -44,10 +46,15 @@ class Rendered:
     face_NTHW: Array
     inside_HW: Array
     frames_THWC: Pictures | None
+    moved_THWC: Pictures | None
 
 
 def collate(
-    examples: Sequence[Example], size_HW: tuple[int, int], published: PublishedConfig = PublishedConfig()
+    examples: Sequence[Example],
+    size_HW: tuple[int, int],
+    published: PublishedConfig = PublishedConfig(),
+    *,
+    moving: bool = False,
 ) -> Batch:
     """Render examples at the model's size and stack them; persons are padded to the largest N.
 
@@ -57,15 +64,17 @@ def collate(
         examples: All of the same T, and all with frames or all without.
         size_HW: Of the model's picture, px.
         published: `regions_to_bottom` and `double_count` are done here.
+        moving: Also move the reference's faces to where the frames have them.
 
     Raises:
         UsageError: If the examples disagree about T or about having frames.
     """
     _check(examples)
-    drawn = [render(example, size_HW, published) for example in examples]
+    drawn = [render(example, size_HW, published, moving=moving) for example in examples]
     told = [example.told for example in examples]
     persons = max(t.persons for t in told)
     frames = [d.frames_THWC for d in drawn if d.frames_THWC is not None]
+    moves = [d.moved_THWC for d in drawn if d.moved_THWC is not None]
 
     def padded(rows: Callable[[Rendered], Pictures]) -> Tensor:
         return _skeletons(_stack([rows(d) for d in drawn], persons))
@@ -83,10 +92,13 @@ def collate(
         present_BN=torch.tensor([[n < t.persons for n in range(persons)] for t in told]),
         inside_BHW=_tensor(np.stack([d.inside_HW for d in drawn])),
         frames_BTCHW=_pictures(np.stack(frames)) if frames else None,
+        moved_BTCHW=_pictures(np.stack(moves)) if moves else None,
     )
 
 
-def render(example: Example, size_HW: tuple[int, int], published: PublishedConfig) -> Rendered:
+def render(
+    example: Example, size_HW: tuple[int, int], published: PublishedConfig, *, moving: bool = False
+) -> Rendered:
     """Render one example: see `collate`."""
     told, reference = example.told, example.reference
     placement, reference_placement = (
@@ -96,14 +108,22 @@ def render(example: Example, size_HW: tuple[int, int], published: PublishedConfi
     region_NHW, skeleton_NTHWC = _people(told, placement, published)
     _, reference_skeleton_NTHWC = _people(reference, reference_placement, published)
     frames = None if example.frames_THWC is None else [placement.picture(f) for f in example.frames_THWC]
+    reference_HWC, face_NT4 = (
+        reference_placement.picture(example.reference_HWC),
+        placement.boxes(told.face_xyxy_NT4),
+    )
+    from_N4 = reference_placement.boxes(reference.face_xyxy_NT4[:, 0])
     return Rendered(
-        reference_HWC=reference_placement.picture(example.reference_HWC),
+        reference_HWC=reference_HWC,
         reference_skeleton_NTHWC=reference_skeleton_NTHWC,
         skeleton_NTHWC=skeleton_NTHWC,
         region_NHW=region_NHW,
-        face_NTHW=masks(face_boxes(placement.boxes(told.face_xyxy_NT4)), size_HW),
+        face_NTHW=masks(face_boxes(face_NT4), size_HW),
         inside_HW=placement.inside(),
         frames_THWC=None if frames is None else np.stack(frames),
+        moved_THWC=np.stack([moved(reference_HWC, from_N4, face_NT4[:, t]) for t in range(told.frames)])
+        if moving
+        else None,
     )
 
 

@@ -20,7 +20,7 @@ from mitds.baselines.generation.guidance import guided, terms
 from mitds.baselines.generation.windows import Window, plan
 from mitds.baselines.recipe import Recipe, check_steps
 from mitds.baselines.training.diffusion import Diffusion, scheduler
-from mitds.baselines.training.objective import seed_of
+from mitds.baselines.training.objective import encoded, seed_of
 from mitds.manifests.items import Frame
 
 Progress = Callable[[str, int, int], None]
@@ -79,8 +79,9 @@ class Conditions:
         if self._reference_1LHW is None:
             self._reference_1LHW = self._autoencoder.encode(batch.reference_BCHW[:1])
         reference_BLHW = self._reference_1LHW.expand(len(group), -1, -1, -1)
+        moved_BTLHW = None if batch.moved_BTCHW is None else encoded(self._autoencoder, batch.moved_BTCHW)
         with arithmetic(self._recipe, self._device):
-            given = self._network.prepare(batch, reference_BLHW)
+            given = self._network.prepare(batch, reference_BLHW, moved_BTLHW)
         if (len(self._kept) + 1) * self._bytes(group) <= KEPT_BYTES:
             self._kept[group] = given
         return given
@@ -90,7 +91,9 @@ class Conditions:
             replace(self._example, told=select(self._example.told, range(w.told, w.told + w.frames)))
             for w in group
         ]
-        batch = collate(asked, (self._recipe.height, self._recipe.width), self._recipe.design.published)
+        recipe = self._recipe
+        size_HW = recipe.height, recipe.width
+        batch = collate(asked, size_HW, recipe.design.published, moving=recipe.trunk.reference_moved)
         return batch.to(self._device)
 
     def _bytes(self, group: Group) -> int:

@@ -13,7 +13,7 @@ from mitds.baselines.contracts import Batch, Keep
 from mitds.baselines.networks.iad import AudioProjector, VoiceBlock, voice_weights
 from mitds.baselines.networks.images import ImageToken
 from mitds.baselines.networks.mpe import PoseEncoder
-from mitds.baselines.networks.prior import ReferencePrior
+from mitds.baselines.networks.prior import ReferencePrior, repeated, shown
 from mitds.baselines.networks.reference import Features, Sight, read_into, write_from
 from mitds.baselines.networks.trunk import random_unets, still_without_motion
 from mitds.baselines.recipe import Recipe
@@ -25,6 +25,7 @@ class Given:
 
     Attributes:
         reference_BLHW: Latent of the reference.
+        moved_BTLHW: Latent of the reference with its faces where the frames have them, or of it as it is.
         image_B1D: Its image token.
         reference_pose_BCHW: What the reference's poses add to its U-Net.
         pose_BTCHW: What the frames' poses add to the denoiser.
@@ -35,6 +36,7 @@ class Given:
     """
 
     reference_BLHW: Tensor
+    moved_BTLHW: Tensor
     image_B1D: Tensor
     reference_pose_BCHW: Tensor
     pose_BTCHW: Tensor
@@ -96,7 +98,7 @@ class Covog(nn.Module):
             for name, (_, width) in places.items()
         }
 
-    def prepare(self, batch: Batch, reference_BLHW: Tensor) -> Given:
+    def prepare(self, batch: Batch, reference_BLHW: Tensor, moved_BTLHW: Tensor | None = None) -> Given:
         """Return what depends on the conditions alone; see `contracts.Network.prepare`."""
         b, n, t = batch.gate_BNT.shape
         if self.has_voices and n:
@@ -106,6 +108,7 @@ class Covog(nn.Module):
             tokens_BTNMD = reference_BLHW.new_zeros(b, t, 0, 1, 1)
         return Given(
             reference_BLHW=reference_BLHW,
+            moved_BTLHW=repeated(reference_BLHW, t) if moved_BTLHW is None else moved_BTLHW,
             image_B1D=self.image(batch.reference_BCHW, reference_BLHW),
             reference_pose_BCHW=self.reference_pose(batch.reference_skeleton_BNCHW[:, :, None])[:, 0],
             pose_BTCHW=self.pose(batch.skeleton_BNTCHW),
@@ -124,16 +127,12 @@ class Covog(nn.Module):
         self._sight.features = self._look(given, keep) if any(looks) else None
         self._sight.hidden_B, self._sight.frames = None if all(looks) else ~looks_B, frames
         self._given, self._keep, self._heard = given, keep, any(keep.audio_B.tolist())
-        looked_BTLHW = noisy_BTLHW
-        if self.reference_input:
-            shown_B1LHW = (given.reference_BLHW * _column(looks_B, 4))[:, None]
-            looked_BTLHW = torch.cat([noisy_BTLHW, shown_B1LHW.expand(-1, frames, -1, -1, -1)], dim=2)
+        shown_BTLHW = shown(given.reference_BLHW, given.moved_BTLHW, looks_B, keep.pose_B)
+        looked_BTLHW = torch.cat([noisy_BTLHW, shown_BTLHW], dim=2) if self.reference_input else noisy_BTLHW
         image_X1D = (given.image_B1D * _column(keep.reference_B, 3)).repeat_interleave(frames, dim=0)
         (out_BLTHW,) = self.denoiser(looked_BTLHW.transpose(1, 2), step_B, image_X1D, return_dict=False)
         self._given = self._keep = None
-        velocity: Tensor = self.prior(
-            out_BLTHW.transpose(1, 2), noisy_BTLHW, step_B, given.reference_BLHW, looks_B
-        )
+        velocity: Tensor = self.prior(out_BLTHW.transpose(1, 2), noisy_BTLHW, step_B, shown_BTLHW, looks_B)
         return velocity
 
     def parts(self, stage: int) -> list[str]:

@@ -34,7 +34,7 @@ class ReferencePrior(nn.Module):
         self.register_buffer("kept_S", scheduler().alphas_cumprod.float(), persistent=False)
 
     def forward(
-        self, out_BTLHW: Tensor, noisy_BTLHW: Tensor, step_B: Tensor, reference_BLHW: Tensor, keep_B: Tensor
+        self, out_BTLHW: Tensor, noisy_BTLHW: Tensor, step_B: Tensor, shown_BTLHW: Tensor, keep_B: Tensor
     ) -> Tensor:
         """Return velocity_BTLHW; a sample whose reference is dropped keeps the network's output.
 
@@ -42,7 +42,7 @@ class ReferencePrior(nn.Module):
             out_BTLHW: Output of the network.
             noisy_BTLHW: x.
             step_B: Diffusion step.
-            reference_BLHW: r.
+            shown_BTLHW: r, the reference for each frame; zero where it is dropped.
             keep_B: Which samples know their reference.
         """
         if not self.spread:
@@ -53,6 +53,21 @@ class ReferencePrior(nn.Module):
         kept = self.kept_S[step_B].view(axes)
         a, b = kept.sqrt(), (1 - kept).sqrt()
         total = kept * variance + 1 - kept
-        reference = reference_BLHW[:, None] * known
-        expected = a * b * (1 - variance) / total * (noisy_BTLHW - a * reference) - b * reference
+        expected = a * b * (1 - variance) / total * (noisy_BTLHW - a * shown_BTLHW) - b * shown_BTLHW
         return expected + (variance / total).sqrt() * out_BTLHW.float()
+
+
+def repeated(reference_BLHW: Tensor, frames: int) -> Tensor:
+    """Return reference_BTLHW, the same for all frames."""
+    return reference_BLHW[:, None].expand(-1, frames, -1, -1, -1)
+
+
+def shown(reference_BLHW: Tensor, moved_BTLHW: Tensor, looks_B: Tensor, pose_B: Tensor) -> Tensor:
+    """Return what samples know of each frame's picture, BTLHW.
+
+    That is the reference with its faces moved; as it is, where poses are dropped (boxes are poses); zero, where the
+    reference is dropped.
+    """
+    axes = (-1, 1, 1, 1, 1)
+    still_BTLHW = repeated(reference_BLHW, moved_BTLHW.shape[1])
+    return torch.where(pose_B.view(axes), moved_BTLHW, still_BTLHW) * looks_B.view(axes)

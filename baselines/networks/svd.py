@@ -20,7 +20,7 @@ from mitds.baselines.contracts import Batch, Keep
 from mitds.baselines.networks.images import ImageToken
 from mitds.baselines.networks.mpe import PoseEncoder
 from mitds.baselines.networks.pretrained import load_image_encoder, load_svd_unet
-from mitds.baselines.networks.prior import ReferencePrior
+from mitds.baselines.networks.prior import ReferencePrior, repeated, shown
 from mitds.baselines.recipe import Recipe
 from mitds.baselines.training.diffusion import STEPS, scheduler
 from mitds.config import require
@@ -42,11 +42,13 @@ class Given:
 
     Attributes:
         reference_BLHW: Latent of the reference, as the U-Net is to see it.
+        moved_BTLHW: The same with its faces where the frames have them, or as it is.
         image_B1D: Its image token.
         pose_BTCHW: What the frames' poses add to the first feature map.
     """
 
     reference_BLHW: Tensor
+    moved_BTLHW: Tensor
     image_B1D: Tensor
     pose_BTCHW: Tensor
 
@@ -83,29 +85,30 @@ class ControlSvd(nn.Module):
             if isinstance(module, AlphaBlender):
                 module.register_forward_pre_hook(_pass_by_alone, with_kwargs=True)
 
-    def prepare(self, batch: Batch, reference_BLHW: Tensor) -> Given:
+    def prepare(self, batch: Batch, reference_BLHW: Tensor, moved_BTLHW: Tensor | None = None) -> Given:
         """Return what depends on the conditions alone; see `contracts.Network.prepare`."""
+        if moved_BTLHW is None:
+            moved_BTLHW = repeated(reference_BLHW, batch.gate_BNT.shape[2])
         return Given(
             reference_BLHW=reference_BLHW * self._scale,
+            moved_BTLHW=moved_BTLHW * self._scale,
             image_B1D=self.image(batch.reference_BCHW, reference_BLHW),
             pose_BTCHW=self.pose(batch.skeleton_BNTCHW),
         )
 
     def forward(self, noisy_BTLHW: Tensor, step_B: Tensor, given: Given, keep: Keep) -> Tensor:
         """Return the predicted velocity; see `contracts.Network.__call__`."""
-        samples, frames = noisy_BTLHW.shape[:2]
-        shown_BLHW = given.reference_BLHW * keep.reference_B[:, None, None, None]
-        shown_BTLHW = shown_BLHW[:, None].expand(-1, frames, -1, -1, -1)
+        shown_BTLHW = shown(given.reference_BLHW, given.moved_BTLHW, keep.reference_B, keep.pose_B)
         self._pose_XCHW = (given.pose_BTCHW * keep.pose_B[:, None, None, None, None]).flatten(0, 1)
         (out_BTLHW,) = self.unet(
             torch.cat([noisy_BTLHW, shown_BTLHW], dim=2),
             self.clock_S[step_B],
             given.image_B1D * keep.reference_B[:, None, None],
-            self.micro_3.expand(samples, -1),
+            self.micro_3.expand(len(noisy_BTLHW), -1),
             return_dict=False,
         )
         self._pose_XCHW = None
-        velocity: Tensor = self.prior(out_BTLHW, noisy_BTLHW, step_B, given.reference_BLHW, keep.reference_B)
+        velocity: Tensor = self.prior(out_BTLHW, noisy_BTLHW, step_B, shown_BTLHW, keep.reference_B)
         return velocity
 
     def parts(self, stage: int) -> list[str]:

@@ -80,10 +80,16 @@ class Denoising(nn.Module):
         self.network = network
 
     def forward(
-        self, noisy_BTLHW: Tensor, step_B: Tensor, batch: Batch, reference_BLHW: Tensor, keep: Keep
+        self,
+        noisy_BTLHW: Tensor,
+        step_B: Tensor,
+        batch: Batch,
+        reference_BLHW: Tensor,
+        moved_BTLHW: Tensor | None,
+        keep: Keep,
     ) -> Tensor:
         """Return the predicted velocity v_BTLHW."""
-        given = cast(Any, self.network).prepare(batch, reference_BLHW)
+        given = cast(Any, self.network).prepare(batch, reference_BLHW, moved_BTLHW)
         velocity: Tensor = self.network(noisy_BTLHW, step_B, given, keep)
         return velocity
 
@@ -103,17 +109,23 @@ def loss_B(
     device, frames_BTCHW = batch.reference_BCHW.device, cast(Tensor, batch.frames_BTCHW)
     step_B, noise_BTLHW = draws.step_B.to(device), draws.noise_BTLHW.to(device)
     keep = Keep(*(k.to(device) for k in (draws.keep.reference_B, draws.keep.pose_B, draws.keep.audio_B)))
-    encode = cast(Any, autoencoder).encode
     with torch.no_grad():
-        latent_BTLHW = encode(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2])
-        reference_BLHW = encode(batch.reference_BCHW)
+        latent_BTLHW = encoded(autoencoder, frames_BTCHW)
+        reference_BLHW = cast(Any, autoencoder).encode(batch.reference_BCHW)
+        moved_BTLHW = None if batch.moved_BTCHW is None else encoded(autoencoder, batch.moved_BTCHW)
     noisy_BTLHW = diffusion.noisy(latent_BTLHW, noise_BTLHW, step_B)
-    found_BTLHW = denoise(noisy_BTLHW, step_B, batch, reference_BLHW, keep).float()
+    found_BTLHW = denoise(noisy_BTLHW, step_B, batch, reference_BLHW, moved_BTLHW, keep).float()
     error_BTHW = (found_BTLHW - diffusion.velocity(latent_BTLHW, noise_BTLHW, step_B)).square().mean(dim=2)
     size_HW = (error_BTHW.shape[-2], error_BTHW.shape[-1])
     place_BTHW = places_BTHW(batch, diffusion.config.face_weight, size_HW)
     mean_B: Tensor = (error_BTHW * place_BTHW).sum(dim=(1, 2, 3)) / place_BTHW.sum(dim=(1, 2, 3))
     return diffusion.weights_B(step_B) * mean_B
+
+
+def encoded(autoencoder: nn.Module, frames_BTCHW: Tensor) -> Tensor:
+    """Return latent_BTLHW of pictures: RGB, -1..1."""
+    latent_XLHW: Tensor = cast(Any, autoencoder).encode(frames_BTCHW.flatten(0, 1))
+    return latent_XLHW.unflatten(0, frames_BTCHW.shape[:2])
 
 
 def places_BTHW(batch: Batch, face_weight: float, size_HW: tuple[int, int]) -> Tensor:

@@ -122,7 +122,12 @@ class Stage:
     def _batch(self, step: int) -> Batch:
         recipe = self.run.recipe
         examples = self.run.windows.examples(self.number, step, self.rank, self.world)
-        return collate(examples, (recipe.height, recipe.width), recipe.design.published)
+        return collate(
+            examples,
+            (recipe.height, recipe.width),
+            recipe.design.published,
+            moving=recipe.trunk.reference_moved,
+        )
 
     def _advance(self, step: int, batch: Batch, losses: Losses | None) -> None:
         """Do one optimiser step; gradients are the mean over all samples of all processes."""

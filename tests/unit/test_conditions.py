@@ -325,13 +325,14 @@ def test_each_level_keeps_the_area_of_a_face_even_in_partial_cells():
 
 def test_a_batch_is_rendered_in_range_and_padded_with_absent_persons():
     examples = [example(told(n=1)), example(told(n=3, width=240, height=100), flip=True, zoom=1.2)]
-    batch = collate(examples, SIZE)
+    assert collate(examples, SIZE).moved_BTCHW is None
+    batch = collate(examples, SIZE, moving=True)
     assert batch.frames_BTCHW is not None
     assert {name: tuple(getattr(batch, name).shape) for name in batch.__slots__ if name != "keys"} == {
         "reference_BCHW": (2, 3, 48, 80), "reference_skeleton_BNCHW": (2, 3, 3, 48, 80),
         "skeleton_BNTCHW": (2, 3, 4, 3, 48, 80), "region_BNHW": (2, 3, 48, 80), "face_BNTHW": (2, 3, 4, 48, 80),
         "gate_BNT": (2, 3, 4), "sound_BNTCD": (2, 3, 4, 3, 5), "mix_BTCD": (2, 4, 3, 5), "present_BN": (2, 3),
-        "inside_BHW": (2, 48, 80), "frames_BTCHW": (2, 4, 3, 48, 80),
+        "inside_BHW": (2, 48, 80), "frames_BTCHW": (2, 4, 3, 48, 80), "moved_BTCHW": (2, 4, 3, 48, 80),
     }  # fmt: skip
     assert batch.present_BN.tolist() == [[True, False, False], [True, True, True]]
     for part in (

@@ -222,7 +222,7 @@ def test_dropped_poses_have_no_effect():
 
 def test_each_sample_of_a_batch_drops_for_itself():
     net, batch = network(), make_batch(samples=2)
-    for name in Batch.__slots__[1:-1]:
+    for name in Batch.__slots__[1:-2]:
         value = getattr(batch, name)
         setattr(batch, name, value[:1].repeat(2, *[1] * (value.ndim - 1)))
     noisy, seen = latents()
@@ -231,7 +231,7 @@ def test_each_sample_of_a_batch_drops_for_itself():
         given = net.prepare(batch, seen.repeat(2, 1, 1, 1))
         out = net(noisy.repeat(2, 1, 1, 1, 1), torch.full((2,), 500), given, mixed)
     one = make_batch(samples=2)
-    for name in Batch.__slots__[1:-1]:
+    for name in Batch.__slots__[1:-2]:
         setattr(one, name, getattr(batch, name)[:1])
     one.keys = ("x",)
     torch.testing.assert_close(out[:1], velocity(net, one, keep(pose=False)), rtol=1e-4, atol=1e-5)
@@ -330,3 +330,18 @@ def test_checkpointing_leaves_every_gradient_as_it_is(frames):
     assert any(name.startswith("reference.") and grad.any() for name, grad in anew.items())
     for name, gradient in kept.items():
         torch.testing.assert_close(anew[name], gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_a_moved_reference_counts_as_long_as_reference_and_poses_are_kept():
+    net, batch, (noisy, seen), step = (
+        network(reference_input=True),
+        make_batch(),
+        latents(),
+        torch.full((1,), 500),
+    )
+    moved = seen[:, None].repeat(1, 3, 1, 1, 1) + 1
+    with torch.no_grad():
+        still, given = net.prepare(batch, seen), net.prepare(batch, seen, moved)
+        for dropped, differs in ((keep(), True), (keep(pose=False), False), (keep(reference=False), False)):
+            apart = (net(noisy, step, still, dropped) - net(noisy, step, given, dropped)).abs().max()
+            assert (apart > 1e-3) == differs

@@ -29,8 +29,8 @@ def draw(spread: float, step: int) -> tuple[torch.Tensor, ...]:
 def test_what_is_left_to_predict_has_unit_variance_and_no_trace_of_what_is_known(spread, step):
     reference, step_B, noisy, velocity = draw(spread, step)
     prior = ReferencePrior(spread)
-    expected = prior(torch.zeros(SHAPE), noisy, step_B, reference, KNOWN)
-    scale = (prior(torch.ones(SHAPE), noisy, step_B, reference, KNOWN) - expected).mean()
+    expected = prior(torch.zeros(SHAPE), noisy, step_B, reference[:, None], KNOWN)
+    scale = (prior(torch.ones(SHAPE), noisy, step_B, reference[:, None], KNOWN) - expected).mean()
     left = (velocity - expected) / scale
     assert left.std() == pytest.approx(1, abs=0.03)
     for known in (noisy, reference[:, None]):
@@ -41,16 +41,16 @@ def test_what_is_left_to_predict_has_unit_variance_and_no_trace_of_what_is_known
 
 def test_pure_noise_is_answered_by_the_reference_itself():
     reference, step_B, noisy, _ = draw(0.5, 999)
-    out = ReferencePrior(0.5)(torch.zeros(SHAPE), noisy, step_B, reference, KNOWN)
+    out = ReferencePrior(0.5)(torch.zeros(SHAPE), noisy, step_B, reference[:, None], KNOWN)
     torch.testing.assert_close(out, -reference[:, None])
 
 
 def test_a_dropped_reference_leaves_the_output_alone():
     reference, step_B, noisy, velocity = draw(0.5, 500)
-    out = ReferencePrior(0.5)(velocity, noisy, step_B, reference, ~KNOWN)
+    out = ReferencePrior(0.5)(velocity, noisy, step_B, 0 * reference[:, None], ~KNOWN)
     torch.testing.assert_close(out, velocity)
 
 
 def test_no_spread_is_the_published_target():
     reference, step_B, noisy, velocity = draw(0.5, 500)
-    assert ReferencePrior(0.0)(velocity, noisy, step_B, reference, KNOWN) is velocity
+    assert ReferencePrior(0.0)(velocity, noisy, step_B, reference[:, None], KNOWN) is velocity
