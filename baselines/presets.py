@@ -73,6 +73,7 @@ _SMALL = replace(
         groups=32,
     ),
     pose=PoseConfig(channels=(16, 32, 64, 128)),
+    diffusion=replace(_TINY.diffusion, least_step=0, drop=0.1, ema=0.999),
     audio=AudioConfig(features="whisper-tiny.en", tokens=8, token_dim=256, hidden=256),
     stage1=StageConfig(steps=6000, batch=64, lr=3e-4, warmup=200, trains="stage"),
     stage2=StageConfig(steps=6000, batch=8, frames=16, strides=(1, 2), lr=2e-4, warmup=200, trains="all"),

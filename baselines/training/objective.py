@@ -124,8 +124,9 @@ def loss_B(
 
 def encoded(autoencoder: nn.Module, frames_BTCHW: Tensor) -> Tensor:
     """Return latent_BTLHW of pictures: RGB, -1..1."""
-    latent_XLHW: Tensor = cast(Any, autoencoder).encode(frames_BTCHW.flatten(0, 1))
-    return latent_XLHW.unflatten(0, frames_BTCHW.shape[:2])
+    latent_XLHW: Any = cast(Any, autoencoder).encode(frames_BTCHW.flatten(0, 1))
+    latent_BTLHW: Tensor = latent_XLHW.unflatten(0, frames_BTCHW.shape[:2])
+    return latent_BTLHW
 
 
 def places_BTHW(batch: Batch, face_weight: float, size_HW: tuple[int, int]) -> Tensor:
