@@ -181,7 +181,7 @@ def test_loss_is_the_weighted_mean_of_the_squared_error():
     latent = Pooled().encode(shown.frames_BTCHW.flatten(0, 1)).unflatten(0, (2, 2))
     target = diffusion.velocity(latent, draws.noise_BTLHW, draws.step_B)
 
-    def off_by_place(noisy, step_B, batch, reference, keep):
+    def off_by_place(noisy, step_B, batch, reference, moved, keep):
         wrong = target.clone()
         wrong[:, 0, :, :4, :4] += 1  # in the face
         wrong[:, 1, :, :, 8:] += 100  # on the border

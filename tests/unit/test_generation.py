@@ -151,7 +151,7 @@ class Oracle(nn.Module):
         self.prepared = 0
         self.answered = 0
 
-    def prepare(self, batch: Batch, reference_BLHW: Tensor) -> Tensor:
+    def prepare(self, batch: Batch, reference_BLHW: Tensor, moved_BTLHW: Tensor | None) -> Tensor:
         self.prepared += 1
         assert reference_BLHW.shape == (len(batch.keys), 4, H // 4, W // 4)
         return batch.sound_BNTCD[:, 0, :, 0, 0]
@@ -263,7 +263,7 @@ def test_seed_and_item_decide_the_noise() -> None:
 
 def test_what_windows_share_is_blended_by_their_weights() -> None:
     class Voting(Oracle):
-        def prepare(self, batch: Batch, reference_BLHW: Tensor) -> Tensor:
+        def prepare(self, batch: Batch, reference_BLHW: Tensor, moved_BTLHW: Tensor | None) -> Tensor:
             mine = batch.sound_BNTCD[:, 0, :1, 0, 0]
             return mine.expand(-1, batch.sound_BNTCD.shape[2])
 

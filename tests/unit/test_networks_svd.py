@@ -152,7 +152,8 @@ def test_a_fresh_network_treats_frames_as_images(fresh: ControlSvd) -> None:
     together = predicted(fresh, asked(frames=3))
     given = fresh.prepare(asked(frames=3), latents(7, 2))
     for t in range(3):
-        one = replace(given, pose_BTCHW=given.pose_BTCHW[:, t : t + 1])
+        frame = slice(t, t + 1)
+        one = replace(given, pose_BTCHW=given.pose_BTCHW[:, frame], moved_BTLHW=given.moved_BTLHW[:, frame])
         with torch.no_grad():
             alone = fresh(latents(8, 2, 3)[:, t : t + 1], torch.tensor([10, 700]), one, keep())
         torch.testing.assert_close(together[:, t : t + 1], alone, atol=1e-5, rtol=1e-4)

@@ -54,7 +54,7 @@ class Network(nn.Module):
         self.frozen = nn.Linear(2, 2).requires_grad_(False)
         self.register_buffer("scale", torch.tensor(1.0))
 
-    def prepare(self, batch: Any, reference_BLHW: torch.Tensor) -> Any:
+    def prepare(self, batch: Any, reference_BLHW: torch.Tensor, moved_BTLHW: torch.Tensor | None) -> Any:
         pose_BTC = self.pose(batch.skeleton_BNTCHW.mean(dim=(1, 4, 5)))
         voice_BTC = self.voices(batch.gate_BNT.mean(dim=1)[..., None])
         return reference_BLHW, pose_BTC, voice_BTC
