@@ -156,7 +156,8 @@ def test_hub_mirror(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
 
     hub = types.SimpleNamespace(hf_hub_download=download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    monkeypatch.setitem(sys.modules, "httpx", types.SimpleNamespace(HTTPError=ConnectionError))
+    errors = types.SimpleNamespace(httpx=types.SimpleNamespace(HTTPError=ConnectionError))
+    monkeypatch.setitem(sys.modules, "huggingface_hub.utils", errors)
     weight = known("hf://owner/name@v1/deep/small.onnx")
     assert resolve("nets.small") == cached_file(weight)
     assert asked == {"repo_id": "owner/name", "revision": "v1", "filename": "deep/small.onnx"}

@@ -56,8 +56,10 @@ def _hub(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
         raise SourceUnreachable("not of the form hf://owner/name@revision/file", where=url)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        import httpx
         from huggingface_hub import hf_hub_download
+
+        # The HTTP package that the hub's client uses itself; its name is not the same in all releases.
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
     except ImportError as error:
         what = f"the package 'huggingface_hub' cannot be imported: {error}"
         raise MissingDependency(what, where=url, remedy="pip install 'mitds[hub]'.") from error
