@@ -16,7 +16,7 @@ from mitds.baselines.conditions.regions import face_boxes, masks, regions
 from mitds.baselines.conditions.skeleton import confident, draw
 from mitds.baselines.conditions.told import placed
 from mitds.baselines.contracts import Batch, Example, Told
-from mitds.baselines.recipe import PublishedConfig
+from mitds.baselines.recipe import PublishedConfig, Recipe
 from mitds.errors import UsageError
 from mitds.manifests.records import Array
 
@@ -96,6 +96,16 @@ def collate(
     )
 
 
+def collate_for(examples: Sequence[Example], recipe: Recipe) -> Batch:
+    """Render and stack examples as a recipe's model is told them: the same way in training and in generation."""
+    return collate(
+        examples,
+        (recipe.height, recipe.width),
+        recipe.design.published,
+        moving=recipe.trunk.reference_moved,
+    )
+
+
 def render(
     example: Example, size_HW: tuple[int, int], published: PublishedConfig, *, moving: bool = False
 ) -> Rendered:
@@ -108,10 +118,8 @@ def render(
     region_NHW, skeleton_NTHWC = _people(told, placement, published)
     _, reference_skeleton_NTHWC = _people(reference, reference_placement, published)
     frames = None if example.frames_THWC is None else [placement.picture(f) for f in example.frames_THWC]
-    reference_HWC, face_NT4 = (
-        reference_placement.picture(example.reference_HWC),
-        placement.boxes(told.face_xyxy_NT4),
-    )
+    reference_HWC = reference_placement.picture(example.reference_HWC)
+    face_NT4 = placement.boxes(told.face_xyxy_NT4)
     from_N4 = reference_placement.boxes(reference.face_xyxy_NT4[:, 0])
     return Rendered(
         reference_HWC=reference_HWC,

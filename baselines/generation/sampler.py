@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mitds.baselines.checkpoint import Checkpoint
-from mitds.baselines.conditions.batch import collate
+from mitds.baselines.conditions.batch import collate_for
 from mitds.baselines.conditions.placement import Placement
 from mitds.baselines.conditions.told import select
 from mitds.baselines.contracts import Batch, Example
@@ -91,10 +91,7 @@ class Conditions:
             replace(self._example, told=select(self._example.told, range(w.told, w.told + w.frames)))
             for w in group
         ]
-        recipe = self._recipe
-        size_HW = recipe.height, recipe.width
-        batch = collate(asked, size_HW, recipe.design.published, moving=recipe.trunk.reference_moved)
-        return batch.to(self._device)
+        return collate_for(asked, self._recipe).to(self._device)
 
     def _bytes(self, group: Group) -> int:
         """Return about how much a group takes: as much as the poses' features, float32."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mitds.baselines.checkpoint import Checkpoint, read_tensors
-from mitds.baselines.conditions.batch import collate
+from mitds.baselines.conditions.batch import collate_for
 from mitds.baselines.contracts import Batch
 from mitds.baselines.recipe import Recipe
 from mitds.baselines.training.curves import write_curves
@@ -120,14 +120,8 @@ class Stage:
         return {**self.network.state_dict(), **self.average.tensors}
 
     def _batch(self, step: int) -> Batch:
-        recipe = self.run.recipe
         examples = self.run.windows.examples(self.number, step, self.rank, self.world)
-        return collate(
-            examples,
-            (recipe.height, recipe.width),
-            recipe.design.published,
-            moving=recipe.trunk.reference_moved,
-        )
+        return collate_for(examples, self.run.recipe)
 
     def _advance(self, step: int, batch: Batch, losses: Losses | None) -> None:
         """Do one optimiser step; gradients are the mean over all samples of all processes."""
