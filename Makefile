@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/mitds demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) links
 	$(BIN)/ruff check .

@@ -10,6 +10,9 @@ import pytest
 
 from tests.webserver import Site, serving
 
+# Tests run side by side: each process keeps to one core. Set before anything imports a numerical library.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("MITDS_SHARED", ROOT.parent / "shared"))
 

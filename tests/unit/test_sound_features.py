@@ -61,9 +61,10 @@ def test_silence_is_finite_and_the_same_everywhere() -> None:
 def test_a_wave_is_cut_or_filled_up_with_silence() -> None:
     features, wave_S = features_of("log-mel"), noise(10 * FRAME)
     whole_TD = features(wave_S, 10)
-    assert np.array_equal(features(np.append(wave_S, noise(FRAME)), 10)[:9], whole_TD[:9])
+    # Close, not equal: matrix products of another length may round otherwise on another processor.
+    assert np.allclose(features(np.append(wave_S, noise(FRAME)), 10)[:9], whole_TD[:9], atol=1e-4)
     longer_TD = features(wave_S, 14)
-    assert np.array_equal(longer_TD[:9], whole_TD[:9])
+    assert np.allclose(longer_TD[:9], whole_TD[:9], atol=1e-4)
     assert np.allclose(longer_TD[11:], SILENCE)
 
 
