@@ -16,10 +16,10 @@ from mitds.baselines.conditions.batch import collate_for
 from mitds.baselines.conditions.placement import Placement
 from mitds.baselines.conditions.told import select
 from mitds.baselines.contracts import Batch, Example
+from mitds.baselines.diffusion import Diffusion, scheduler
 from mitds.baselines.generation.guidance import guided, terms
 from mitds.baselines.generation.windows import Window, plan
 from mitds.baselines.recipe import Recipe, check_steps
-from mitds.baselines.training.diffusion import Diffusion, scheduler
 from mitds.baselines.training.objective import encoded, seed_of
 from mitds.manifests.items import Frame
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mitds.baselines.training.diffusion import scheduler
+from mitds.baselines.diffusion import scheduler
 
 
 class ReferencePrior(nn.Module):

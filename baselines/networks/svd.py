@@ -17,12 +17,12 @@ from diffusers.models.resnet import AlphaBlender
 from torch import Tensor, nn
 
 from mitds.baselines.contracts import Batch, Keep
+from mitds.baselines.diffusion import STEPS, scheduler
 from mitds.baselines.networks.images import ImageToken
 from mitds.baselines.networks.mpe import PoseEncoder
 from mitds.baselines.networks.pretrained import load_image_encoder, load_svd_unet
 from mitds.baselines.networks.prior import ReferencePrior, repeated, shown
 from mitds.baselines.recipe import Recipe
-from mitds.baselines.training.diffusion import STEPS, scheduler
 from mitds.config import require
 
 _GROUPS = 32  # of every group normalisation in diffusers' class

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from mitds.baselines.contracts import Batch, Keep
+from mitds.baselines.diffusion import STEPS, Diffusion
 from mitds.baselines.recipe import Recipe
-from mitds.baselines.training.diffusion import STEPS, Diffusion
 from mitds.config import digest
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from mitds.baselines.checkpoint import Checkpoint, read_tensors
 from mitds.baselines.conditions.batch import collate_for
 from mitds.baselines.contracts import Batch
+from mitds.baselines.diffusion import Diffusion
 from mitds.baselines.recipe import Recipe
 from mitds.baselines.training.curves import write_curves
-from mitds.baselines.training.diffusion import Diffusion
 from mitds.baselines.training.grids import write_grid
 from mitds.baselines.training.objective import Denoising, draw, loss_B, seed_of
 from mitds.baselines.training.origin import STATE

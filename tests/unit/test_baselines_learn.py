@@ -13,6 +13,7 @@ from mitds.baselines.checkpoint import Checkpoint
 from mitds.baselines.conditions.batch import collate
 from mitds.baselines.conditions.told import select
 from mitds.baselines.contracts import Example
+from mitds.baselines.diffusion import Diffusion
 from mitds.baselines.generation import model as trained
 from mitds.baselines.generation.sampler import Sampler
 from mitds.baselines.networks import build_network
@@ -29,7 +30,6 @@ from mitds.baselines.recipe import (
     TrunkConfig,
 )
 from mitds.baselines.training.autoencoder import fit_autoencoder
-from mitds.baselines.training.diffusion import Diffusion
 from mitds.baselines.training.objective import Denoising, draw, loss_B
 from mitds.manifests.items import Request
 from mitds.manifests.records import Array, Turn

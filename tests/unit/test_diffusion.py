@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mitds.baselines.contracts import Batch
+from mitds.baselines.diffusion import STEPS, Diffusion, scheduler
 from mitds.baselines.presets import recipe
 from mitds.baselines.recipe import DiffusionConfig
-from mitds.baselines.training.diffusion import STEPS, Diffusion, scheduler
 from mitds.baselines.training.objective import draw, loss_B, places_BTHW
 from mitds.config import override
 

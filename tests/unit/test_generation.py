@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mitds.baselines.checkpoint import AUTOENCODER, Checkpoint, save_checkpoint, write_tensors
 from mitds.baselines.contracts import Batch, Example, Keep, Told
+from mitds.baselines.diffusion import scheduler
 from mitds.baselines.generation import model as trained
 from mitds.baselines.generation.guidance import guided, terms
 from mitds.baselines.generation.inputs import Poses, mixed, read_poses, wave
@@ -26,7 +27,6 @@ from mitds.baselines.generation.sampler import TOGETHER, Sampler, denoiser
 from mitds.baselines.generation.windows import plan
 from mitds.baselines.presets import recipe
 from mitds.baselines.recipe import DesignConfig, PublishedConfig, Recipe, SamplingConfig, TrunkConfig
-from mitds.baselines.training.diffusion import scheduler
 from mitds.benchmark.evaluation.evaluate import weights_digest
 from mitds.benchmark.evaluation.jobs import _system
 from mitds.cli import main

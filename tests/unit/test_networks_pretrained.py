@@ -25,6 +25,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionMode
 
 from mitds.baselines.checkpoint import AUTOENCODER, open_checkpoint, save_checkpoint, write_tensors
 from mitds.baselines.contracts import Batch, Keep
+from mitds.baselines.diffusion import Diffusion
 from mitds.baselines.networks import build_network
 from mitds.baselines.networks.autoencoder import build_autoencoder
 from mitds.baselines.networks.layouts import layouts
@@ -32,7 +33,6 @@ from mitds.baselines.networks.pretrained import load_image_encoder, load_svd_une
 from mitds.baselines.networks.svd import ControlSvd
 from mitds.baselines.presets import recipe
 from mitds.baselines.recipe import AudioConfig, PoseConfig, TrunkConfig
-from mitds.baselines.training.diffusion import Diffusion
 from mitds.errors import InputFault, MissingWeights, UsageError
 from tests import factories
 

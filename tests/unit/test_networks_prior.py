@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from mitds.baselines.diffusion import Diffusion
 from mitds.baselines.networks.prior import ReferencePrior
 from mitds.baselines.recipe import DiffusionConfig
-from mitds.baselines.training.diffusion import Diffusion
 
 SHAPE = (4000, 1, 1, 2, 2)
 KNOWN = torch.ones(SHAPE[0], dtype=torch.bool)

@@ -32,6 +32,7 @@ from mitds.baselines.checkpoint import (
 from mitds.baselines.conditions.batch import collate
 from mitds.baselines.conditions.sound import hear
 from mitds.baselines.contracts import Batch, Example, Told
+from mitds.baselines.diffusion import Diffusion
 from mitds.baselines.generation.guidance import terms
 from mitds.baselines.generation.windows import plan
 from mitds.baselines.networks import build_network
@@ -40,7 +41,6 @@ from mitds.baselines.networks.covog import Covog
 from mitds.baselines.presets import DESIGNS, PRESETS, PUBLISHED, recipe
 from mitds.baselines.recipe import DesignConfig, PublishedConfig, Recipe
 from mitds.baselines.settings import resolve_recipe
-from mitds.baselines.training.diffusion import Diffusion
 from mitds.baselines.training.objective import Denoising, draw, loss_B
 from mitds.baselines.training.windows import Windows
 from mitds.cli import app
