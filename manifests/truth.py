@@ -119,7 +119,7 @@ def read_truth(folder: Path, name: str) -> Truth:
     fps = Fraction(str(about.get("fps", 25))).limit_denominator(1001)
     faces = _lines(folder / f"{name}.asd.csv")
     cuts = _lines(folder / f"{name}.cuts.txt")
-    speech = _lines(folder / f"{name}.rttm")
+    speech = folder / f"{name}.rttm"
     regions = _lines(folder / f"{name}.scored.txt")
     bind_frames = _json(folder / f"{name}.bindframes.json")
     hard, soft = _cuts(cuts, folder / f"{name}.cuts.txt") if cuts is not None else (None, ())
@@ -132,7 +132,7 @@ def read_truth(folder: Path, name: str) -> Truth:
         duration_s=about.get("duration"),
         cuts=hard,
         soft=soft,
-        speech=_speech(speech, folder / f"{name}.rttm", name) if speech is not None else None,
+        speech=speech_of(speech, name) if speech.is_file() else None,
         faces=_faces(faces, folder / f"{name}.asd.csv", fps) if faces is not None else None,
         moving_lips=_moving_lips(about),
         regions=_regions(regions, folder / f"{name}.scored.txt") if regions is not None else None,
@@ -223,10 +223,15 @@ def _cuts(lines: Sequence[str], path: Path) -> tuple[tuple[int, ...], tuple[tupl
     return tuple(sorted(hard)), tuple(soft)
 
 
-def _speech(lines: Sequence[str], path: Path, name: str) -> tuple[SpeechTurn, ...]:
+def speech_of(path: Path, name: str | None = None) -> tuple[SpeechTurn, ...]:
+    """Read the turns of an RTTM file: those of the recording `name`, or of all where none is named.
+
+    Raises:
+        UsageError: A line cannot be understood; says which.
+    """
     turns = []
-    for number, words in _words(lines):
-        if words[0] == "SPEAKER" and len(words) > 1 and words[1] == name:
+    for number, words in _words(path.read_text().splitlines()):
+        if words[0] == "SPEAKER" and (name is None or words[1:2] == [name]):
             with _understood(path, number):
                 start_s = float(words[3])
                 turns.append(SpeechTurn(voice=words[7], start_s=start_s, end_s=start_s + float(words[4])))

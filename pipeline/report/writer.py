@@ -14,6 +14,7 @@ import mitds
 from mitds.config import canonical
 from mitds.manifests.dataset import clip_from_sample
 from mitds.manifests.shards import Entry, Sample, index_shard, read_member
+from mitds.pipeline.audit.page.section import section
 from mitds.pipeline.report import gather
 from mitds.pipeline.report.reasons import explain
 from mitds.pipeline.report.views import ClipView, clip_view
@@ -43,7 +44,7 @@ def write_report(folder: Path, config: ReportConfig = ReportConfig()) -> Path:
 
     The page is one file without scripts or outside resources. It is made from whatever of these the folder
     has: ``clips-*.tar``, ``sources-*.tar``, ``clips.parquet``, ``sources.parquet``, ``ledger.jsonl``,
-    ``run.json``, and ``accuracy.json`` ({"tables": [{"title", "columns", "rows", "note"}, ...]}).
+    ``run.json``, ``audit.json``, and ``accuracy.json`` ({"tables": [{"title", "columns", "rows", "note"}, ...]}).
 
     Raises:
         BadShard: If one of them is damaged.
@@ -60,7 +61,7 @@ def write_report(folder: Path, config: ReportConfig = ReportConfig()) -> Path:
 def environment() -> jinja2.Environment:
     """Return the templates; everything is escaped, and a missing value is an error."""
     package = files(__package__)
-    names = ("report.html", "clip.html", "report.css")
+    names = ("report.html", "clip.html", "audit.html", "report.css")
     texts = {name: package.joinpath(name).read_text("utf-8") for name in names}
     environment = jinja2.Environment(
         loader=jinja2.DictLoader(texts),
@@ -81,12 +82,17 @@ def _content(folder: Path, config: ReportConfig) -> dict[str, Any]:
     sources, by_item = gather.sources(folder, ends, lines, rows)
     listed = gather.listed(lines, ends)
     failures = [end for end in (*listed, *ends) if end.status == "failed"]
+    audit = section(folder / "audit.json")
     places = _places(folder)
     chosen = _evenly(places, config.max_clips)
     return {
         "version": mitds.__version__,
         "run": run,
-        "tables": gather.read_json(folder / "accuracy.json").get("tables", []),
+        "tables": [
+            *gather.read_json(folder / "accuracy.json").get("tables", []),
+            *(audit.tables if audit else []),
+        ],
+        "audit": audit,
         "funnels": gather.funnels(ends, listed),
         "sources": sources[: config.max_sources],
         "sources_left": max(0, len(sources) - config.max_sources),

@@ -1,0 +1,1 @@
+"""How right the labels are: annotated shards measured against exact or hand-made truth."""
