@@ -185,6 +185,7 @@ class Voices:
         hop_s: Step length in seconds.
         embedding_VD: Unit-norm voice embeddings.
         model: Which backend said so.
+        overlap_F: Probability that two people speak at once in step f; None where the backend does not say.
     """
 
     voices: tuple[str, ...]
@@ -194,6 +195,7 @@ class Voices:
     hop_s: float
     embedding_VD: Array
     model: str
+    overlap_F: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +281,7 @@ class Clip:
         unassigned: Speech whose owner the binder left open, by voice label; somebody in view may utter it.
         models: Backend name by stage.
         digests: "config", and sha256 by weight name.
+        duplicate_of: Key of the clip of an earlier source that shares most with this one; None where none does.
     """
 
     key: str
@@ -300,6 +303,7 @@ class Clip:
     scores: dict[str, float]
     models: dict[str, str]
     digests: dict[str, str]
+    duplicate_of: str | None = None
     schema: str = "mitds.clip/1"
 
     @property

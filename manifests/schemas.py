@@ -79,6 +79,7 @@ CLIPS = pa.schema(
         ("config_digest", pa.string()),
         ("speech_share", pa.float64()),
         ("overlap_share", pa.float64()),
+        ("duplicate_of", pa.string()),
     ]
 )
 """`voices` is parallel to `identities`, null where nothing is bound. Other scores have columns score_NAME."""

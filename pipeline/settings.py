@@ -13,12 +13,16 @@ import yaml
 from mitds.annotators.binding.binder import BinderConfig
 from mitds.annotators.binding.fusion import FusionConfig, fitted
 from mitds.annotators.identity.joining import JoiningConfig
+from mitds.annotators.quality.occlusion import OcclusionConfig
+from mitds.annotators.quality.registry import POSE_SCORES
 from mitds.annotators.registries import ASD, FACES, POSE, SPEECH, WEIGHTS, profile
 from mitds.config import canonical, override
 from mitds.errors import UsageError
+from mitds.pipeline.curation import CurationRules
 from mitds.pipeline.selection import ClipRules
 from mitds.pipeline.stages.clips import ClipEncoding
 from mitds.pipeline.stages.people import TurnConfig
+from mitds.pipeline.stages.quality import QualityConfig
 from mitds.registry import Registry
 
 FAMILIES: dict[str, Registry[Any]] = {"faces": FACES, "speech": SPEECH, "asd": ASD, "pose": POSE}
@@ -32,6 +36,8 @@ class AnnotateConfig:
         profile: Name of the set of backends.
         backends: Backend by family; the profile's unless overridden.
         faces: Settings of the face tracker, of the class its backend declares; likewise the next three.
+        quality: What a curator asks to be measured; likewise `occlusion`.
+        curation: Limits on what was measured; none unless set.
         keep_all: Also write the clips that break a rule, to rejected-*.tar.
     """
 
@@ -46,13 +52,26 @@ class AnnotateConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     turns: TurnConfig = field(default_factory=TurnConfig)
     rules: ClipRules = field(default_factory=ClipRules)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
+    curation: CurationRules = field(default_factory=CurationRules)
     clip: ClipEncoding = field(default_factory=ClipEncoding)
     keep_all: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse limits on scores that nothing measures: they would let every clip pass."""
+        unmeasured = self.curation.bounded() - self.quality.scores() - set(POSE_SCORES)
+        if unmeasured:
+            raise UsageError(
+                f"there is a limit on {', '.join(sorted(unmeasured))}, which no chosen measure gives",
+                where="curation",
+                remedy="Add the measure to quality.measures (docs/curation.md), or drop the limit.",
+            )
+
     def weights(self) -> tuple[str, ...]:
-        """Return the names of all catalogued weights the backends need."""
+        """Return the names of all catalogued weights the backends and the measures need."""
         names = {name for backend in self.backends.values() for name in WEIGHTS.get(backend, ())}
-        return tuple(sorted(names))
+        return tuple(sorted(names | self.quality.weights()))
 
 
 def default_settings(backend: type) -> Any:

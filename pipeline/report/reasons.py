@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mitds.pipeline.selection import REASONS as RULES
+from mitds.pipeline.ends import REASONS as RULES
 
 
 @dataclass(frozen=True, slots=True)

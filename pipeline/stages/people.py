@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.annotators.binding.binder import BinderConfig, bind
-from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence, identities, shot_evidence
-from mitds.annotators.binding.fusion import FusionConfig, fuse
+from mitds.annotators.binding.binder import BinderConfig
+from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence, identities
+from mitds.annotators.binding.fusion import FusionConfig
+from mitds.annotators.binding.joint import JointConfig, ShotView, solve
 from mitds.annotators.identity.joining import JoiningConfig, join_identities
 from mitds.config import digest
 from mitds.manifests.codec import pack_arrays, scores_from_npz, tracks_from_npz, voices_from_npz
@@ -91,9 +92,10 @@ class PeopleStage:
 
     def __init__(self, config: PeopleConfig, work: Work) -> None:
         self._config, self._work = config, work
+        self._joint = JointConfig(binder=config.binder, fusion=config.fusion)
 
     def __call__(self, item: SourceItem) -> PeopleResult:
-        """Join identities, bind voices, revise the speaking scores, and select the clips of one source.
+        """Join identities, solve who speaks from sound and picture, and select the clips of one source.
 
         The item lists only the shots whose faces and scores are there. Work folder: "people" CLIP.npz.
         """
@@ -102,16 +104,17 @@ class PeopleStage:
         names = identities(joined)
         offset = item.sound.start if item.sound else Fraction(0)
         scores = [self._scores(s) for s in item.shots]
-        evidence = [
-            shot_evidence(s.grid, tracks, list(score.values()), names, voices, offset)
+        views = [
+            ShotView(s.grid, tracks, list(score.values()))
             for s, tracks, score in zip(item.shots, joined, scores, strict=True)
         ]
-        bindings = bind(evidence, names, voices.voices if voices else (), self._config.binder)
+        joint = solve(views, names, voices, offset, self._joint)
+        bindings = joint.bindings
         shots = [
-            _Shot(s, _size(item), t, c, e, self._speaking(t, c, e, names, bindings))
-            for s, t, c, e in zip(item.shots, joined, scores, evidence, strict=True)
+            _Shot(s, _size(item), t, c, e, _speaking(t, c, f, names))
+            for s, t, c, e, f in zip(item.shots, joined, scores, joint.evidence, joint.speaking, strict=True)
         ]
-        turns = _source_turns(voices, offset)
+        turns = _source_turns(joint.voices, offset)
         clips = [
             self._plan(item, shot, found, turns, bindings) for shot in shots for found in self._found(shot)
         ]
@@ -120,7 +123,7 @@ class PeopleStage:
             shots=tuple(s.shot for s in item.shots),
             tracks=tuple(_labels(i, track, shot) for i, shot in enumerate(shots) for track in shot.tracks),
             turns=turns,
-            bindings=tuple(bindings),
+            bindings=bindings,
             models=dict(self._config.models),
             digests=dict(self._config.digests),
         )
@@ -137,22 +140,6 @@ class PeopleStage:
         if item.sound is None:
             return None
         return voices_from_npz(self._work.path("voices", item.key, ".npz").read_bytes())
-
-    def _speaking(
-        self,
-        tracks: Sequence[FaceTrack],
-        scores: Mapping[int, SpeakingScores],
-        evidence: ShotEvidence,
-        names: Sequence[str],
-        bindings: Sequence[Binding],
-    ) -> dict[int, Array]:
-        """Return the revised speaking probability over each track's frames."""
-        fused_IT = fuse(evidence, names, bindings, self._config.fusion)
-        return {
-            t.track: fused_IT[names.index(t.identity), t.first : t.last + 1]
-            for t in tracks
-            if t.identity is not None and t.track in scores
-        }
 
     def _found(self, shot: _Shot) -> list[Candidate]:
         return candidates(shot.item.grid.count, shot.size[1], shot.tracks, shot.speaking, self._config.rules)
@@ -216,6 +203,17 @@ class PeopleStage:
             turns=turns,
             speaking_model=self._config.models["asd"],
         )
+
+
+def _speaking(
+    tracks: Sequence[FaceTrack], scores: Mapping[int, SpeakingScores], fused_IT: Array, names: Sequence[str]
+) -> dict[int, Array]:
+    """Return the revised speaking probability over each track's frames."""
+    return {
+        t.track: fused_IT[names.index(t.identity), t.first : t.last + 1]
+        for t in tracks
+        if t.identity is not None and t.track in scores
+    }
 
 
 def turns_of(speaking_T: Array, config: TurnConfig) -> tuple[Turn, ...]:

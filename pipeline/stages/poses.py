@@ -1,8 +1,9 @@
-"""The stage that estimates the whole-body pose of every person of a clip on every frame."""
+"""The stage that estimates the whole-body pose of every person of a clip on every frame, and what it hides."""
 
 from __future__ import annotations
 
 from mitds.annotators.pose.skeleton import NAMES
+from mitds.annotators.quality.occlusion import OcclusionConfig, occlusion
 from mitds.annotators.registries import POSE
 from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import pack_arrays, unpack_arrays
@@ -15,13 +16,13 @@ from mitds.store import write_bytes
 class PosesStage:
     """Worker of the stage "poses"; needs the result of "people"."""
 
-    def __init__(self, backend: Backend, work: Work) -> None:
+    def __init__(self, backend: Backend, work: Work, occlusion: OcclusionConfig) -> None:
         single_threaded()
         self._estimator = POSE.get(backend.name)(backend.config)
-        self._work = work
+        self._work, self._occlusion = work, occlusion
 
-    def __call__(self, item: ClipItem) -> int:
-        """Estimate one clip's poses; returns the number of people. Work folder: "poses" KEY.npz."""
+    def __call__(self, item: ClipItem) -> dict[str, float]:
+        """Estimate one clip's poses; returns the scores of occlusion. Work folder: "poses" KEY.npz."""
         faces = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
         with extracted(self._work, item.shot.mp4, ".mp4") as path:
             pose_NTK3 = self._estimator.estimate(
@@ -31,4 +32,5 @@ class PosesStage:
         if pose_NTK3.shape != expected:
             raise ValueError(f"the pose backend returned {pose_NTK3.shape}, not {expected}")
         write_bytes(self._work.path("poses", item.clip.key, ".npz"), pack_arrays({"pose_NTK3": pose_NTK3}))
-        return expected[0]
+        size = item.clip.width, item.clip.height
+        return occlusion(faces["face_xyxy_NT4"], faces["face_score_NT"], pose_NTK3, size, self._occlusion)

@@ -25,6 +25,7 @@ from mitds.pipeline.export import export
 from mitds.pipeline.ingest import IngestConfig, IngestResult, ingest
 from mitds.pipeline.runner import ray_session
 from mitds.pipeline.settings import AnnotateConfig, annotate_config
+from mitds.pipeline.stages.quality import QualityConfig
 
 FAKES = {
     "faces": "mitds.annotators.faces.fake:FakeFaceTracker",
@@ -65,6 +66,7 @@ def config() -> AnnotateConfig:
         asd=FakeScorerConfig(speaking={0: ((10, 80),), 1: ((90, 150),)}),
         speech=FakeDiarizerConfig(turns=(("a", 0.4, 3.2), ("b", 3.6, 6.0))),
         pose=FakePoseConfig(),
+        quality=QualityConfig(measures=("camera", "stills", "blur", "exposure")),
     )
 
 
@@ -129,6 +131,7 @@ def test_clips_carry_people_voices_rights_and_reasons(done: AnnotateResult):
     assert [c.clip.status for c in kept] == ["kept"]
     clip = kept[0].clip
     assert clip.frames == 175
+    assert {"contrast", "face_sharpness", "still_share", "hand_on_face"} <= set(clip.scores)
     assert clip.rights == Rights(licence="CC0", consent="signed", note="drawn")
     assert [(p.identity, p.voice, p.voice_status) for p in clip.persons] == [
         ("P0", "V0", "bound"),

@@ -1,0 +1,1 @@
+"""What a curator wants to know of a clip: measured, not judged."""
