@@ -28,8 +28,9 @@ ASD: Registry[Callable[..., SpeakerScorer]] = Registry(
     "speaker scorer",
     {
         "lip-motion": "mitds.annotators.asd.lip_motion:LipMotion",
+        "lip-net": "mitds.annotators.asd.lip_net:LipNet",
         "lr-asd": "mitds.annotators.asd.lr_asd:LrAsd",
-        "lr-asd-lips": "mitds.annotators.asd.joint:JointScorer",
+        "lr-asd-lip-net": "mitds.annotators.asd.joint:JointScorer",
     },
 )
 POSE: Registry[Callable[..., PoseEstimator]] = Registry(
@@ -51,8 +52,9 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
     "segmentation-ecapa": ("speech.segmentation", "speech.ecapa"),
     "pyannote": (),
     "lip-motion": ("pose.face_mesh", "speech.segmentation"),
+    "lip-net": ("pose.face_mesh", "speech.segmentation"),
     "lr-asd": ("asd.lr_asd",),
-    "lr-asd-lips": ("asd.lr_asd", "pose.face_mesh", "speech.segmentation"),
+    "lr-asd-lip-net": ("asd.lr_asd", "pose.face_mesh", "speech.segmentation"),
     "mediapipe": ("pose.detector", "pose.landmarks", "pose.hand", "pose.face_mesh"),
     "rtmw": ("pose.rtmw",),
     "dwpose": ("pose.dwpose",),

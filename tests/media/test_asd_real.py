@@ -30,7 +30,7 @@ pytestmark = pytest.mark.media
 BACKENDS: dict[str, Callable[[], SpeakerScorer]] = {
     "lr-asd": LrAsd,
     "lip-motion": LipMotion,
-    "lr-asd-lips": JointScorer,
+    "lr-asd-lip-net": JointScorer,
 }
 
 
@@ -209,4 +209,4 @@ def test_speakers_of_a_composite_with_exact_truth_are_found(
     tracks, speaks = truth_of(name.with_suffix(".asd.csv"), 1280, 720, 416)
     scores = make().score(grid_frames(path, grid), tracks, wave_of(path, grid))
     ap = average_precision(np.concatenate(speaks), np.concatenate([s.logit_T for s in scores]))
-    assert ap > {"lr-asd": 0.97, "lip-motion": 0.85, "lr-asd-lips": 0.97}[make().name]
+    assert ap > {"lr-asd": 0.97, "lip-motion": 0.85, "lr-asd-lip-net": 0.97}[make().name]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mitds.annotators.asd import lip_motion, lr_asd
+from mitds.annotators.asd import lip_motion, lip_net, lr_asd
 from mitds.annotators.asd.fake import FakeScorer, FakeScorerConfig
 from mitds.annotators.asd.joint import JointScorer, JointScorerConfig
 from mitds.annotators.asd.lip_signals import LOWER_LIP
@@ -62,8 +62,9 @@ class ToySegmenter:
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lr_asd, "exported", lambda part: Path(part))
     monkeypatch.setattr(lr_asd, "onnx_session", lambda path, device: ToyNet(path.name))
-    monkeypatch.setattr(lip_motion, "FaceMesh", ToyMesh)
-    monkeypatch.setattr(lip_motion, "Segmenter", ToySegmenter)
+    for module in (lip_motion, lip_net):
+        monkeypatch.setattr(module, "FaceMesh", ToyMesh)
+        monkeypatch.setattr(module, "Segmenter", ToySegmenter)
 
 
 def track_of(first: int, rows: int, number: int = 0) -> FaceTrack:
@@ -90,10 +91,13 @@ def sound(start: int = 0, end: int = FRAMES, frames: int = FRAMES) -> np.ndarray
 BACKENDS: list[Callable[[], SpeakerScorer]] = [
     lambda: lr_asd.LrAsd(),
     lambda: lip_motion.LipMotion(),
+    lambda: lip_net.LipNet(),
     lambda: JointScorer(),
     lambda: FakeScorer(FakeScorerConfig(speaking={7: ((0, FRAMES),)})),
 ]
-every_backend = pytest.mark.parametrize("make", BACKENDS, ids=["lr-asd", "lip-motion", "joint", "fake"])
+every_backend = pytest.mark.parametrize(
+    "make", BACKENDS, ids=["lr-asd", "lip-motion", "lip-net", "joint", "fake"]
+)
 
 
 @every_backend
@@ -217,11 +221,11 @@ def test_joint_scores_lie_between_both_and_fall_back_on_the_network() -> None:
     frames[80:95] = [np.full_like(frames[0], 255)] * 15
     tracks = [track_of(0, FRAMES)]
     config = JointScorerConfig()
+    lip_scorer = lip_net.LipNet()
     (net,), (lips,), (joint,) = (
-        scorer.score(frames, tracks, sound())
-        for scorer in (lr_asd.LrAsd(), lip_motion.LipMotion(), JointScorer(config))
+        scorer.score(frames, tracks, sound()) for scorer in (lr_asd.LrAsd(), lip_scorer, JointScorer(config))
     )
     net_T = config.lr_asd.calibration.log_odds(net.logit_T)
-    lips_T = config.lip_motion.calibration.log_odds(lips.logit_T)
+    lips_T = lip_scorer.calibration.log_odds(lips.logit_T)
     np.testing.assert_allclose(joint.logit_T[:80], (net_T + lips_T)[:80] / 2, rtol=1e-5)
     np.testing.assert_array_equal(joint.logit_T[80:95], net_T[80:95])

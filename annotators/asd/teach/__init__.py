@@ -1,0 +1,1 @@
+"""Teaching lip-net: footage to takes, takes to examples, examples to weights."""
