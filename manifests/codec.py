@@ -243,8 +243,9 @@ def _track(arrays: Arrays, prefix: str, *, track: int, first: int, identity: str
 def voices_to_npz(voices: Voices) -> bytes:
     """Pack the voices of one source."""
     meta = {name: plain(getattr(voices, name)) for name in ("voices", "turns", "hop_s", "model")}
-    names = ("activity_FV", "speech_F", "embedding_VD")
-    return pack(meta, {name: getattr(voices, name) for name in names})
+    names = ("activity_FV", "speech_F", "embedding_VD", "overlap_F")
+    arrays = {name: getattr(voices, name) for name in names}
+    return pack(meta, {name: array for name, array in arrays.items() if array is not None})
 
 
 def voices_from_npz(data: bytes) -> Voices:
@@ -260,6 +261,7 @@ def voices_from_npz(data: bytes) -> Voices:
         hop_s=meta["hop_s"],
         embedding_VD=take(arrays, "embedding_VD", (len(voices), -1)),
         model=meta["model"],
+        overlap_F=take(arrays, "overlap_F", (steps,)) if "overlap_F" in arrays else None,
     )
 
 

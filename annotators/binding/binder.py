@@ -1,22 +1,33 @@
-"""Binds diarized voices to face identities over a whole source, with a probability and the right to abstain.
+"""Which face owns which voice of a source: one posterior over all pairings, with the right to abstain.
 
-While a voice speaks alone, every face in view is for or against being its owner: the speaker scorer's log
-odds are summed. Neighbouring frames repeat each other, so the sum is divided by the number of frames that
-carry one independent look. "Off-screen" competes as a further owner that neither gains nor loses. Moving lips
-under somebody else's voice fool any scorer: where several voices claim one face, the best fitting one has it.
+The model, in natural logarithms:
+
+- While a voice talks alone, each half second of a face in view is one look. A look weighs by the speaker scorer's
+  mean log odds, less what the same face scores while *others* talk (lips that always move say little) where
+  that is above zero. Looks during one voice share their errors: n of them count as n / (1 + n / lasting).
+- A look at which a face is out of view speaks against it by `unseen`: editors show who speaks. A person out of
+  view throughout stays possible, and so does "nobody in the picture", whose odds are `nobody`.
+- A face has at most one voice and a voice at most one face. The published probabilities are the marginals of
+  this matching. What a face scores while others talk depends on whose the voices are, so both are found by turns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence
-from mitds.manifests.records import Array, Binding
+from mitds.annotators.binding.matching import matching_marginals
+from mitds.manifests.records import Binding
 from mitds.time import CLIP_FPS
+
+Floats = NDArray[np.float64]
+
+TURNS = 8
+"""Times that resting scores and owners are found by turns; they settle within four or five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,105 +35,128 @@ class BinderConfig:
     """Settings of the binder.
 
     Attributes:
-        frames_per_look: Frames that carry one independent look at a face (1 s at 25 fps).
+        frames_per_look: Frames that carry one look at a face (half a second at 25 fps).
         max_logit: Log odds of a single frame are clipped to this, so that no frame decides alone.
-        offscreen_logit: Head start of the off-screen owner.
+        lasting: Looks during one voice that together weigh at most as much as so many independent ones.
+        lift: Added to the log odds of a look: that somebody talks alone makes each face likelier to be it.
+        resting: What a face is expected to score while others talk.
+        resting_looks: Looks that this expectation weighs.
+        unseen: What a look at which a face is out of view costs it.
+        nobody: Log odds that a voice belongs to nobody in the picture, against any one face.
         min_probability: Below it the binder abstains.
         min_evidence_s: With fewer seconds of solo speech in front of a face it abstains.
-        clearly_weaker: Where two voices claim one face, the weaker is somebody else's if its mean log odds
-            lie this much below the stronger's; nearer ones may be one person's voice heard as two: it abstains.
     """
 
-    frames_per_look: float = 25.0
-    max_logit: float = 6.0
-    offscreen_logit: float = 0.0
+    frames_per_look: float = 12.5
+    max_logit: float = 8.0
+    lasting: float = 2.5
+    lift: float = 0.0
+    resting: float = -3.0
+    resting_looks: float = 3.0
+    unseen: float = 1.0
+    nobody: float = -1.0
     min_probability: float = 0.8
     min_evidence_s: float = 0.4
-    clearly_weaker: float = 0.4
+
+
+FITTED: dict[str, BinderConfig] = {
+    "lip-motion": BinderConfig(lift=1.5),
+    "lip-net": BinderConfig(lift=2.5),
+    "lr-asd-lip-net": BinderConfig(lift=0.5),
+}
+"""Settings by speaker scorer: the lift brings the mean log odds of speaking faces as far above zero as those of
+listening ones lie below; lip motion's hardly rise above 2 and lip-net's hardly above 0."""
+
+
+def fitted_binder(scorer: str) -> BinderConfig:
+    """Return the settings for a speaker scorer, or the defaults."""
+    return FITTED.get(scorer, BinderConfig())
 
 
 @dataclass(frozen=True, slots=True)
-class _Claims:
-    """What speaks for each voice v belonging to each identity i.
+class Ownership:
+    """Whose the voices of a source are.
 
     Attributes:
-        support_VI: Log odds summed over the voice's solo speech, in independent looks.
-        frames_VI: Frames of solo speech with the face in view.
-        strength_VI: Mean log odds a frame; 0 where never in view.
+        owner_VI: Probability that voice v belongs to identity i.
+        nobody_V: Probability that it belongs to nobody in the picture; rows sum to 1 with it.
+        seen_VI: Seconds of the voice's solo speech with the face in view.
     """
 
-    support_VI: Array
-    frames_VI: Array
-    strength_VI: Array
+    owner_VI: Floats
+    nobody_V: Floats
+    seen_VI: Floats
 
 
-def bind(
+def own(
     evidence: Sequence[ShotEvidence],
-    identities: Sequence[str],
-    voices: Sequence[str],
+    identities: int,
+    voices: int,
     config: BinderConfig = BinderConfig(),
-) -> list[Binding]:
-    """Return one binding per voice, in the order of `voices`; a face has at most one voice."""
-    claims = _claims(evidence, len(identities), len(voices), config)
-    free = np.ones((len(voices), len(identities)), bool)
-    bindings = [_judge(v, free[v], 1.0, claims, identities, voices, config) for v in range(len(voices))]
-    for i, identity in enumerate(identities):
-        rivals = [v for v, b in enumerate(bindings) if b.identity == identity]
-        if len(rivals) > 1:
-            winner = max(rivals, key=lambda v: (claims.strength_VI[v, i], claims.support_VI[v, i], -v))
-            for v in (r for r in rivals if r != winner):
-                free[v, i] = False
-                taken = bindings[winner].probability
-                bindings[v] = _judge(v, free[v], taken, claims, identities, voices, config)
-                if claims.strength_VI[winner, i] - claims.strength_VI[v, i] < config.clearly_weaker:
-                    bindings[v] = replace(bindings[v], identity=None, abstained=True)
-    return bindings
+) -> Ownership:
+    """Find the owners of `voices` voices among `identities` faces."""
+    mean_VI, look_VI, solo_V = _looks(evidence, identities, voices, config)
+    weight_VI, away_VI = _lasting(look_VI, config), _lasting(solo_V[:, None] - look_VI, config)
+    owner_VI, nobody_V = np.zeros((voices, identities)), np.ones(voices)
+    for _ in range(TURNS):
+        resting_VI = _resting(mean_VI, weight_VI * (1 - owner_VI), config)
+        odds_VI = weight_VI * (mean_VI + config.lift - np.maximum(0, resting_VI)) - config.unseen * away_VI
+        owner_VI, nobody_V = matching_marginals(odds_VI, config.nobody)
+    seconds = config.frames_per_look / float(CLIP_FPS)
+    return Ownership(owner_VI, nobody_V, look_VI * seconds)
 
 
-def _claims(
-    evidence: Sequence[ShotEvidence], n_identities: int, n_voices: int, config: BinderConfig
-) -> _Claims:
-    """Sum clipped log odds, and count frames, of each identity during each voice's solo speech."""
-    total = np.zeros((n_voices, n_identities), np.float32)
-    frames = np.zeros((n_voices, n_identities), np.float32)
+def _looks(
+    evidence: Sequence[ShotEvidence], identities: int, voices: int, config: BinderConfig
+) -> tuple[Floats, Floats, Floats]:
+    """Return mean log odds and looks of each face during each voice's solo speech, and that speech in looks."""
+    total_VI, frame_VI = np.zeros((voices, identities)), np.zeros((voices, identities))
+    solo_V = np.zeros(voices)
     for shot in evidence:
         active_TV = shot.activity_TV > ACTIVE
-        solo_T = active_TV.sum(axis=1) == 1
+        solo_TV = (active_TV & (active_TV.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
         seen_IT = np.isfinite(shot.logit_IT)
         clipped_IT = np.where(seen_IT, np.clip(shot.logit_IT, -config.max_logit, config.max_logit), 0.0)
-        solo_TV = (active_TV & solo_T[:, None]).astype(np.float32)
-        total += (clipped_IT @ solo_TV).T
-        frames += (seen_IT.astype(np.float32) @ solo_TV).T
-    strength = (total / np.maximum(frames, 1)).astype(np.float32)
-    return _Claims(total / config.frames_per_look, frames, strength)
+        total_VI += (clipped_IT @ solo_TV).T
+        frame_VI += (seen_IT.astype(np.float64) @ solo_TV).T
+        solo_V += solo_TV.sum(axis=0)
+    look = config.frames_per_look
+    return total_VI / np.maximum(frame_VI, 1), frame_VI / look, solo_V / look
+
+
+def _lasting(look_VI: Floats, config: BinderConfig) -> Floats:
+    """Return how many independent looks so many looks during one voice count for."""
+    return look_VI / (1 + look_VI / config.lasting)
+
+
+def _resting(mean_VI: Floats, weight_VI: Floats, config: BinderConfig) -> Floats:
+    """Return what each face scores while voices other than v talk, as far as they are not its own."""
+    weighted_VI = weight_VI * mean_VI
+    total_VI = weighted_VI.sum(axis=0) - weighted_VI + config.resting_looks * config.resting
+    resting_VI: Floats = total_VI / (weight_VI.sum(axis=0) - weight_VI + config.resting_looks)
+    return resting_VI
+
+
+def bindings_of(
+    ownership: Ownership, identities: Sequence[str], voices: Sequence[str], config: BinderConfig
+) -> list[Binding]:
+    """Return one binding per voice, in the order of `voices`: its most probable owner, or an abstention."""
+    return [_judge(v, voice, ownership, identities, config) for v, voice in enumerate(voices)]
 
 
 def _judge(
-    voice: int,
-    free_I: NDArray[np.bool_],
-    condition: float,
-    claims: _Claims,
-    identities: Sequence[str],
-    voices: Sequence[str],
-    config: BinderConfig,
+    v: int, voice: str, ownership: Ownership, identities: Sequence[str], config: BinderConfig
 ) -> Binding:
-    """Weigh the identities that are free and the off-screen owner against each other.
-
-    `condition` is the probability of what made the others unfree; it bounds the result's.
-    """
-    frames_I = claims.frames_VI[voice]
-    possible_I = (frames_I > 0) & free_I
-    logits = np.append(np.where(possible_I, claims.support_VI[voice], -np.inf), config.offscreen_logit)
-    posterior = np.exp(logits.astype(np.float64) - logits.max())
-    posterior *= condition / posterior.sum()
-    best = int(posterior.argmax())
-    offscreen = best == len(identities)
-    evidence_s = float(frames_I.max(initial=0.0) if offscreen else frames_I[best]) / float(CLIP_FPS)
-    unsure = posterior[best] < config.min_probability or evidence_s < config.min_evidence_s
+    probability_J = np.append(ownership.owner_VI[v], ownership.nobody_V[v])
+    best = int(probability_J.argmax())
+    nobody = best == len(identities)
+    seen_I = ownership.seen_VI[v]
+    evidence_s = float(seen_I.max(initial=0.0) if nobody else seen_I[best])
+    unsure = probability_J[best] < config.min_probability or evidence_s < config.min_evidence_s
     return Binding(
-        identity=None if offscreen or unsure else identities[best],
-        voice=voices[voice],
-        probability=float(posterior[best]),
+        identity=None if nobody or unsure else identities[best],
+        voice=voice,
+        probability=float(probability_J[best]),
         abstained=bool(unsure),
         evidence_s=evidence_s,
     )

@@ -26,11 +26,13 @@ class ShotEvidence:
         logit_IT: Speaking logit of each identity; NaN where it is not in view or not scored.
         activity_TV: Probability that each voice speaks.
         speech_T: Probability that anybody speaks.
+        overlap_T: Probability that two people speak at once; 0 where the diarizer does not say.
     """
 
     logit_IT: Array
     activity_TV: Array
     speech_T: Array
+    overlap_T: Array
 
 
 def identities(tracks_by_shot: Sequence[Sequence[FaceTrack]]) -> list[str]:
@@ -61,11 +63,14 @@ def shot_evidence(
             row = logit_IT[names.index(track.identity), track.first : track.last + 1]
             row[:] = logit(by_track[track.track].probability_T)[: len(row)]
     if voices is None:
-        return ShotEvidence(logit_IT, np.zeros((grid.count, 0), np.float32), np.zeros(grid.count, np.float32))
+        silence_T = np.zeros(grid.count, np.float32)
+        return ShotEvidence(logit_IT, np.zeros((grid.count, 0), np.float32), silence_T, silence_T)
     offset_s = float(grid.start - sound_start)
     activity_TV = on_grid(voices.activity_FV, voices.hop_s, offset_s, grid)
     speech_T = on_grid(voices.speech_F[:, None], voices.hop_s, offset_s, grid)[:, 0]
-    return ShotEvidence(logit_IT, activity_TV, speech_T)
+    overlap_F = np.zeros_like(voices.speech_F) if voices.overlap_F is None else voices.overlap_F
+    overlap_T = on_grid(overlap_F[:, None], voices.hop_s, offset_s, grid)[:, 0]
+    return ShotEvidence(logit_IT, activity_TV, speech_T, overlap_T)
 
 
 def on_grid(values_FC: Array, hop_s: float, offset_s: float, grid: Grid) -> Array:

@@ -175,6 +175,7 @@ class SegmentationEcapa:
             hop_s=HOP_S,
             embedding_VD=centroid_VD[order],
             model=self.name,
+            overlap_F=segmentation.two_F,
         )
 
     def _turns(self, activity_FV: Array) -> list[tuple[int, int, int]]:

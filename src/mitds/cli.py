@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds import cli_baselines, cli_benchmark
+from mitds import cli_audit, cli_baselines, cli_benchmark, cli_compose, cli_fit
 from mitds.cli_parts import (
     Address,
     Json,
@@ -36,6 +36,9 @@ app = typer.Typer(
 )
 weights_app = typer.Typer(no_args_is_help=True, help="The networks' weights: list, fetch, check.")
 app.add_typer(weights_app, name="weights")
+cli_compose.register(app)
+cli_audit.register(app)
+cli_fit.register(app)
 cli_benchmark.register(app)
 cli_baselines.register(app)
 

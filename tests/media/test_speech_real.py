@@ -141,6 +141,8 @@ def test_an_interview_overlapped_throughout_has_voices(
     wave_S = wave_of(shared_media / "multi" / "interview_studio_2men.mp4")
     voices = diarizer().diarize(wave_S[round(start_s * 16_000) : round(end_s * 16_000)])
     assert voices.speech_F.mean() > 0.9
+    assert voices.overlap_F is not None
+    assert voices.overlap_F.mean() > 0.5  # most of it in fact
     assert voices.voices
     assert (voices.activity_FV.max(axis=1) > 0.5).mean() > 0.9
     assert sum(turn.end_s - turn.start_s for turn in voices.turns) > 0.9 * (end_s - start_s)
