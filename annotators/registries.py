@@ -65,9 +65,14 @@ WEIGHTS: dict[str, tuple[str, ...]] = {
 """The catalogued weights each backend resolves; those without any fetch their own from a hub, or need none."""
 
 PROFILES: dict[str, dict[str, str]] = {
-    "embedded": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lip-motion", "pose": "mediapipe"},
-    "standard": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lr-asd", "pose": "mediapipe"},
-    "full": {"faces": "yunet", "speech": "pyannote", "asd": "lr-asd", "pose": "rtmw"},
+    "embedded": {"faces": "yunet", "speech": "segmentation-ecapa", "asd": "lip-net", "pose": "mediapipe"},
+    "standard": {
+        "faces": "yunet",
+        "speech": "segmentation-ecapa",
+        "asd": "lr-asd-lip-net",
+        "pose": "mediapipe",
+    },
+    "full": {"faces": "yunet", "speech": "pyannote", "asd": "lr-asd-lip-net", "pose": "rtmw"},
 }
 """Backend by family. embedded: package index only. standard: adds pinned https files. full: hub weights, GPU."""
 

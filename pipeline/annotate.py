@@ -36,6 +36,7 @@ def stages(config: AnnotateConfig, work: Work, weight_digests: dict[str, str]) -
         joining=config.joining,
         binder=config.binder,
         fusion=config.fusion,
+        seen_speech=config.seen_speech,
         turns=config.turns,
         rules=config.rules,
         models=config.backends,

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from mitds.annotators.binding.binder import BinderConfig
+from mitds.annotators.binding.binder import BinderConfig, fitted_binder
 from mitds.annotators.binding.fusion import FusionConfig, fitted
+from mitds.annotators.binding.seen_speech import SeenSpeechConfig
 from mitds.annotators.identity.joining import JoiningConfig
 from mitds.annotators.quality.occlusion import OcclusionConfig
 from mitds.annotators.quality.registry import POSE_SCORES
@@ -50,6 +51,7 @@ class AnnotateConfig:
     joining: JoiningConfig = field(default_factory=JoiningConfig)
     binder: BinderConfig = field(default_factory=BinderConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    seen_speech: SeenSpeechConfig = field(default_factory=SeenSpeechConfig)
     turns: TurnConfig = field(default_factory=TurnConfig)
     rules: ClipRules = field(default_factory=ClipRules)
     quality: QualityConfig = field(default_factory=QualityConfig)
@@ -105,7 +107,12 @@ def annotate_config(
             )
     resolved = {family: default_settings(FAMILIES[family].get(name)) for family, name in chosen.items()}
     config = AnnotateConfig(
-        profile=profile_name, backends=chosen, fusion=fitted(chosen["asd"]), keep_all=keep_all, **resolved
+        profile=profile_name,
+        backends=chosen,
+        binder=fitted_binder(chosen["asd"]),
+        fusion=fitted(chosen["asd"]),
+        keep_all=keep_all,
+        **resolved,
     )
     return override(config, [*_leaves(from_file), *settings])
 

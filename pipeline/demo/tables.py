@@ -46,13 +46,3 @@ def _voice(person: Person) -> str:
 def _posed(pose_TK3: np.ndarray[Any, np.dtype[np.float32]]) -> float:
     """Share of frames with a nose and both shoulders."""
     return float((pose_TK3[:, [0, 5, 6], 2] > 0.3).all(axis=1).mean())
-
-
-def measures_table(accuracy: dict[str, Any]) -> Table:
-    """Show the accuracy on the composed scene."""
-    table = Table(title=accuracy["title"], title_justify="left", show_edge=False, caption=accuracy["note"])
-    for column in accuracy["columns"]:
-        table.add_column(column)
-    for row in accuracy["rows"]:
-        table.add_row(*row)
-    return table

@@ -44,7 +44,7 @@ def write_report(folder: Path, config: ReportConfig = ReportConfig()) -> Path:
 
     The page is one file without scripts or outside resources. It is made from whatever of these the folder
     has: ``clips-*.tar``, ``sources-*.tar``, ``clips.parquet``, ``sources.parquet``, ``ledger.jsonl``,
-    ``run.json``, ``audit.json``, and ``accuracy.json`` ({"tables": [{"title", "columns", "rows", "note"}, ...]}).
+    ``run.json`` and ``audit.json``.
 
     Raises:
         BadShard: If one of them is damaged.
@@ -88,10 +88,7 @@ def _content(folder: Path, config: ReportConfig) -> dict[str, Any]:
     return {
         "version": mitds.__version__,
         "run": run,
-        "tables": [
-            *gather.read_json(folder / "accuracy.json").get("tables", []),
-            *(audit.tables if audit else []),
-        ],
+        "tables": audit.tables if audit else [],
         "audit": audit,
         "funnels": gather.funnels(ends, listed),
         "sources": sources[: config.max_sources],

@@ -14,6 +14,7 @@ from mitds.annotators.binding.binder import BinderConfig
 from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence, identities
 from mitds.annotators.binding.fusion import FusionConfig
 from mitds.annotators.binding.joint import JointConfig, ShotView, solve
+from mitds.annotators.binding.seen_speech import SeenSpeechConfig
 from mitds.annotators.identity.joining import JoiningConfig, join_identities
 from mitds.config import digest
 from mitds.manifests.codec import pack_arrays, scores_from_npz, tracks_from_npz, voices_from_npz
@@ -61,6 +62,7 @@ class PeopleConfig:
     joining: JoiningConfig
     binder: BinderConfig
     fusion: FusionConfig
+    seen_speech: SeenSpeechConfig
     turns: TurnConfig
     rules: ClipRules
     models: Mapping[str, str]
@@ -92,7 +94,7 @@ class PeopleStage:
 
     def __init__(self, config: PeopleConfig, work: Work) -> None:
         self._config, self._work = config, work
-        self._joint = JointConfig(binder=config.binder, fusion=config.fusion)
+        self._joint = JointConfig(binder=config.binder, fusion=config.fusion, seen=config.seen_speech)
 
     def __call__(self, item: SourceItem) -> PeopleResult:
         """Join identities, solve who speaks from sound and picture, and select the clips of one source.

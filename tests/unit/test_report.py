@@ -149,10 +149,6 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
         End(kind="shot", item=HOSTILE, stage=HOSTILE, status="failed", reason=HOSTILE, detail=HOSTILE)
     )
     write_json(
-        tmp_path / "accuracy.json",
-        {"tables": [{"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]}]},
-    )
-    write_json(
         tmp_path / "run.json", {"command": HOSTILE, "config": {HOSTILE: HOSTILE}, "weights": {HOSTILE: "a"}}
     )
     page = page_of(tmp_path)
@@ -186,21 +182,6 @@ def test_an_anonymous_page_shows_no_picture(tmp_path: Path) -> None:
         pixels_HWC = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
         assert abs(np.median(pixels_HWC) - BLANK) <= 2
         assert (abs(pixels_HWC.astype(int) - BLANK) < 12).all(axis=2).mean() > 0.6
-
-
-def test_accuracy_is_a_table_where_the_truth_is_known(tmp_path: Path, page: Page) -> None:
-    assert "accuracy" not in [a.get("id") for a in page.all("section")]
-    table = {
-        "title": "Composites",
-        "columns": ["video", "DER"],
-        "rows": [["a", 0.0812], ["b", None]],
-        "note": "So.",
-    }
-    write_json(tmp_path / "accuracy.json", {"tables": [table]})
-    found = page_of(tmp_path)
-    assert "Composites" in found.words
-    assert "0.081" in found.words
-    assert "So." in found.words
 
 
 def test_an_empty_folder_still_gives_a_page(tmp_path: Path) -> None:

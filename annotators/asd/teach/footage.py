@@ -57,7 +57,6 @@ CATALOGUED: tuple[tuple[str, Kind, int | None], ...] = (
     ("media.interview", "company", None),
     ("media.crew", "company", None),
     ("media.conversation", "company", None),
-    ("media.lecture", "company", None),
     ("media.silent_face", "silent", None),
 )
 """Footage that any machine with a package index can have: catalogued name, kind, seconds used."""
