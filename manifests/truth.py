@@ -9,59 +9,57 @@
 ``NAME.bindframes.json``  labels by hand: the frames in which the speaker is certain
 ====================  =====================================================================================
 
-Any of them may be missing: what is not known is not scored. Times are seconds from the first frame.
+Any of them may be missing: what is not known is not scored. An RTTM without lines says that nobody speaks. Times are
+seconds from the first frame; frames are counted at the json's fps, and where it names none, at the video's own.
+
+NAME is the video's file name without its suffix. Names are compared as they are exported, made safe by
+`mitds.store.safe_name`: ``Interview 1.rttm`` is about ``Interview 1.mp4``, and its lines, in which names hold no
+spaces, are about ``Interview-1``.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from mitds.errors import UsageError
-from mitds.manifests.records import Array, SpeechTurn
+from mitds.manifests.records import SpeechTurn
+from mitds.manifests.truth_about import about_of, bind_frames_of, count_of, duration_of, fps_of, lips_of
+from mitds.manifests.truth_files import (
+    SILENT,
+    SPEAKING,
+    Kind,
+    Region,
+    TruthFaces,
+    cuts_of,
+    faces_of,
+    own_speech_of,
+    regions_of,
+    speech_of,
+)
 from mitds.store import write_bytes, write_json
 
+__all__ = [
+    "SILENT",
+    "SPEAKING",
+    "Kind",
+    "Region",
+    "Truth",
+    "TruthFaces",
+    "read_truth",
+    "speech_of",
+    "truth_names",
+    "write_truth",
+]
+
 SUFFIXES = (".cuts.txt", ".rttm", ".asd.csv")
-SPEAKING, SILENT = "SPEAKING_AUDIBLE", "NOT_SPEAKING"
 HEADER = (
     "video_id,frame_timestamp,entity_box_x1,entity_box_y1,entity_box_x2,entity_box_y2,label,entity_id,person"
 )
-Kind = Literal["all", "diar", "face"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A passage that is certain, seconds: "all" of it, "diar" who speaks only, "face" the faces only."""
-
-    start_s: float
-    end_s: float
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TruthFaces:
-    """One row a face and frame, R rows in the order of frames.
-
-    Attributes:
-        frame_R: Frame numbers.
-        person_R: Names.
-        xyxy_R4: Boxes as shares of the picture's width and height, 0..1.
-        speaking_R: Whether the person speaks audibly in this frame.
-    """
-
-    frame_R: NDArray[np.int64]
-    person_R: tuple[str, ...]
-    xyxy_R4: Array
-    speaking_R: NDArray[np.bool_]
+USUAL_FPS = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,34 +107,35 @@ def truth_names(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def read_truth(folder: Path, name: str) -> Truth:
+def read_truth(folder: Path, name: str, fps: Fraction | None = None) -> Truth:
     """Read all that a folder knows of one video.
 
+    Args:
+        folder: Where the files are.
+        name: The video's file stem.
+        fps: The video's own rate, which counts where the json names none; 25 where neither is known.
+
     Raises:
-        UsageError: A file is there and cannot be understood; says which line.
+        UsageError: A file is there and cannot be understood; says which, and which line.
     """
-    about = _json(folder / f"{name}.json") or {}
-    fps = Fraction(str(about.get("fps", 25))).limit_denominator(1001)
-    faces = _lines(folder / f"{name}.asd.csv")
-    cuts = _lines(folder / f"{name}.cuts.txt")
-    speech = folder / f"{name}.rttm"
-    regions = _lines(folder / f"{name}.scored.txt")
-    bind_frames = _json(folder / f"{name}.bindframes.json")
-    hard, soft = _cuts(cuts, folder / f"{name}.cuts.txt") if cuts is not None else (None, ())
+    path = folder / f"{name}.json"
+    about = about_of(path)
+    fps = fps_of(about, path) or fps or USUAL_FPS
+    cuts, soft = cuts_of(folder / f"{name}.cuts.txt")
     return Truth(
         name=name,
         fps=fps,
-        frames=about.get("frames"),
-        width=about.get("width"),
-        height=about.get("height"),
-        duration_s=about.get("duration"),
-        cuts=hard,
+        frames=count_of(about, "frames", path),
+        width=count_of(about, "width", path),
+        height=count_of(about, "height", path),
+        duration_s=duration_of(about, path),
+        cuts=cuts,
         soft=soft,
-        speech=speech_of(speech, name) if speech.is_file() else None,
-        faces=_faces(faces, folder / f"{name}.asd.csv", fps) if faces is not None else None,
-        moving_lips=_moving_lips(about),
-        regions=_regions(regions, folder / f"{name}.scored.txt") if regions is not None else None,
-        bind_frames=frozenset(bind_frames) if bind_frames is not None else None,
+        speech=own_speech_of(folder / f"{name}.rttm", name),
+        faces=faces_of(folder / f"{name}.asd.csv", fps),
+        moving_lips=lips_of(about, path),
+        regions=regions_of(folder / f"{name}.scored.txt"),
+        bind_frames=bind_frames_of(folder / f"{name}.bindframes.json"),
         about=about,
     )
 
@@ -150,7 +149,8 @@ def write_truth(folder: Path, truth: Truth) -> None:
     if truth.speech is not None:
         turns = sorted(truth.speech, key=lambda t: (t.start_s, t.voice))
         line = "SPEAKER {} 1 {:.3f} {:.3f} <NA> <NA> {} <NA> <NA>"
-        spoken = [line.format(truth.name, t.start_s, t.end_s - t.start_s, t.voice) for t in turns]
+        recording = "-".join(truth.name.split())
+        spoken = [line.format(recording, t.start_s, t.end_s - t.start_s, t.voice) for t in turns]
         _write(folder / f"{truth.name}.rttm", spoken)
     if truth.faces is not None:
         _write(folder / f"{truth.name}.asd.csv", [HEADER, *_face_lines(truth, truth.faces)])
@@ -177,103 +177,3 @@ def _face_lines(truth: Truth, faces: TruthFaces) -> Iterable[str]:
 
 def _write(path: Path, lines: Sequence[str]) -> None:
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def _lines(path: Path) -> list[str] | None:
-    """Return a file's lines; None where there is no such file."""
-    return path.read_text().splitlines() if path.is_file() else None
-
-
-def _json(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UsageError(f"the truth is not JSON: {error}", where=str(path)) from error
-
-
-def _words(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the words of every line that says something."""
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            yield number, words
-
-
-@contextmanager
-def _understood(path: Path, number: int) -> Iterator[None]:
-    """Turn a line that cannot be read into an error that names it."""
-    try:
-        yield
-    except (ValueError, IndexError) as error:
-        raise UsageError(
-            f"line {number} of the truth cannot be understood: {error}", where=str(path)
-        ) from error
-
-
-def _cuts(lines: Sequence[str], path: Path) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    hard, soft = set[int](), list[tuple[int, int]]()
-    for number, words in _words(lines):
-        with _understood(path, number):
-            if words[0] == "soft":
-                soft.append((int(words[1]), int(words[2])))
-            elif int(words[0]) > 0:
-                hard.add(int(words[0]))
-    return tuple(sorted(hard)), tuple(soft)
-
-
-def speech_of(path: Path, name: str | None = None) -> tuple[SpeechTurn, ...]:
-    """Read the turns of an RTTM file: those of the recording `name`, or of all where none is named.
-
-    Raises:
-        UsageError: A line cannot be understood; says which.
-    """
-    turns = []
-    for number, words in _words(path.read_text().splitlines()):
-        if words[0] == "SPEAKER" and (name is None or words[1:2] == [name]):
-            with _understood(path, number):
-                start_s = float(words[3])
-                turns.append(SpeechTurn(voice=words[7], start_s=start_s, end_s=start_s + float(words[4])))
-    return tuple(turns)
-
-
-def _faces(lines: Sequence[str], path: Path, fps: Fraction) -> TruthFaces:
-    frames, people, boxes, speaking = [], [], [], []
-    for number, row in enumerate(csv.reader(lines), 1):
-        if number == 1 and row[1:2] == ["frame_timestamp"]:
-            continue
-        with _understood(path, number):
-            frames.append(round(float(row[1]) * float(fps)))
-            boxes.append([float(v) for v in row[2:6]])
-            speaking.append(row[6] == SPEAKING)
-            people.append(row[8])
-    order = np.argsort(frames, kind="stable")
-    return TruthFaces(
-        frame_R=np.array(frames, np.int64)[order],
-        person_R=tuple(people[k] for k in order),
-        xyxy_R4=np.array(boxes, np.float32).reshape(-1, 4)[order],
-        speaking_R=np.array(speaking, bool)[order],
-    )
-
-
-def _regions(lines: Sequence[str], path: Path) -> tuple[Region, ...]:
-    regions = []
-    for number, words in _words(lines):
-        with _understood(path, number):
-            if words[2] not in get_args(Kind):
-                raise ValueError(f"{words[2]!r} is none of {', '.join(get_args(Kind))}")
-            kind: Kind = words[2]  # type: ignore[assignment]
-            regions.append(Region(start_s=float(words[0]), end_s=float(words[1]), kind=kind))
-    return tuple(regions)
-
-
-def _moving_lips(about: Mapping[str, Any]) -> tuple[SpeechTurn, ...]:
-    """Return where silent lips move; in scenes whose listeners are muted talkers, that is throughout."""
-    if "moving_lips" not in about and about.get("listen_mode") == "muted":
-        everybody = about.get("persons", {})
-        return tuple(SpeechTurn(voice=p, start_s=0.0, end_s=float(about["duration"])) for p in everybody)
-    return tuple(
-        SpeechTurn(voice=span["person"], start_s=span["start"], end_s=span["end"])
-        for span in about.get("moving_lips", ())
-    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mitds.pipeline.audit.faces import owners
 from mitds.pipeline.audit.reliability import Calibration, expected_error
-from mitds.pipeline.audit.scenes import Flags, Floats, Ints, Scene, Talk, frames_of, row_of, talk
+from mitds.pipeline.audit.scenes import Flags, Floats, Ints, Scene, Talk, certain, frames_of, row_of, talk
 from mitds.pipeline.audit.statistics import Found, Spec, Sums, shares
 
 FULL_CONFIDENCE = 0.99
@@ -135,9 +135,7 @@ def judge(scene: Scene) -> Verdicts:
     truth, faces = scene.truth, scene.labels.faces
     if truth.faces is None or not truth.speech:
         return Verdicts()
-    frame_F = np.union1d(truth.faces.frame_R, faces.frame_P)
-    if truth.bind_frames is not None:
-        frame_F = frame_F[np.isin(frame_F, list(truth.bind_frames))]
+    frame_F = certain(truth, np.union1d(truth.faces.frame_R, faces.frame_P))
     heard = talk(truth.speech, frame_F, float(truth.fps))
     argmax, right, onscreen, rejected, offscreen = 0.0, 0.0, 0, 0, 0
     for frame, voice in zip(frame_F, heard.solo_F, strict=True):
@@ -148,7 +146,7 @@ def judge(scene: Scene) -> Verdicts:
         score_P = faces.score_P[first:end]
         loud = bool((score_P >= 0).any())
         if row is None:
-            offscreen, rejected = offscreen + 1, rejected + (not loud)
+            offscreen, rejected = offscreen + 1, rejected + (not loud and not scene.missing)
             continue
         top = first + np.flatnonzero(score_P == score_P.max(initial=-np.inf))
         hit = float(scene.pair_R[row] in top) / max(1, len(top))
@@ -170,9 +168,7 @@ def _voices(scene: Scene) -> tuple[Floats, Flags]:
     truth, labels = scene.truth, scene.labels
     if truth.faces is None or not truth.speech:
         return np.zeros(0), np.zeros(0, np.bool_)
-    frame_F = frames_of(truth)
-    if truth.bind_frames is not None:
-        frame_F = np.array(sorted(truth.bind_frames), np.int64)
+    frame_F = certain(truth, frames_of(truth))
     heard, said = talk(truth.speech, frame_F, float(truth.fps)), talk(labels.turns, frame_F, float(truth.fps))
     shown = set(truth.faces.person_R)
     # Where faces are labelled in passages only, somebody who is in none of them may still be seen elsewhere.

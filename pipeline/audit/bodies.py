@@ -12,7 +12,7 @@ import numpy as np
 from mitds.errors import BadShard
 from mitds.manifests.codec import from_plain
 from mitds.manifests.records import Array
-from mitds.pipeline.audit.scenes import Bodies, Scene, matched, row_of, talk
+from mitds.pipeline.audit.scenes import Bodies, Scene, certain, matched, row_of, talk
 from mitds.pipeline.audit.statistics import Found, Spec, shares
 
 HEAD = slice(0, 3)
@@ -87,9 +87,7 @@ def _bodies(scene: Scene) -> tuple[int, int]:
     truth, faces, bodies = scene.truth, scene.truth.faces, scene.labels.bodies
     if faces is None or not truth.speech or bodies is None or not len(bodies.frame_B):
         return 0, 0
-    frame_F = np.unique(bodies.frame_B)
-    if truth.bind_frames is not None:
-        frame_F = frame_F[np.isin(frame_F, list(truth.bind_frames))]
+    frame_F = certain(truth, np.unique(bodies.frame_B))
     heard = talk(truth.speech, frame_F, float(truth.fps))
     hits = cases = 0
     for frame, voice in zip(frame_F, heard.solo_F, strict=True):

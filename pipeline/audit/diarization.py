@@ -9,14 +9,19 @@ import numpy as np
 
 from mitds.errors import MissingDependency
 from mitds.manifests.records import SpeechTurn
-from mitds.manifests.truth import Truth
-from mitds.pipeline.audit.scenes import Floats, Scene, spans
+from mitds.pipeline.audit.scenes import Flags, Floats, Scene, spans
 from mitds.pipeline.audit.statistics import Found, Spec, Sums, ratio
 
 _DER = (
     "(missed + false + confused) / true speech, overlap scored, best one-to-one mapping of voices to people"
 )
-DER = Spec("diarization.der", "DER", f"{_DER}; no collar.", "seconds", "lower")
+DER = Spec(
+    "diarization.der",
+    "DER",
+    f"{_DER}; no collar. Seconds are pooled over videos, and silent ones count too.",
+    "seconds",
+    "lower",
+)
 MISS = Spec("diarization.miss", "DER: missed", "Missed speech / true speech.", "seconds", "lower")
 FALSE = Spec(
     "diarization.false_alarm",
@@ -57,12 +62,13 @@ def measure_diarization(scenes: Sequence[Scene]) -> list[Found]:
     rates = _metrics()
     rows = [tuple(_components(metric, s) for metric in rates) for s in scenes]
     plain, collar, jaccard = (np.array([row[k] for row in rows], np.float64) for k in range(3))
+    known_V = np.array([s.truth.speech is not None for s in scenes], np.bool_)
     return [
-        Found(DER, _rate(plain, [1, 2, 3])),
-        Found(MISS, _rate(plain, [1])),
-        Found(FALSE, _rate(plain, [2])),
-        Found(CONFUSION, _rate(plain, [3])),
-        Found(DER_COLLAR, _rate(collar, [1, 2, 3])),
+        Found(DER, _rate(plain, [1, 2, 3], known_V)),
+        Found(MISS, _rate(plain, [1], known_V)),
+        Found(FALSE, _rate(plain, [2], known_V)),
+        Found(CONFUSION, _rate(plain, [3], known_V)),
+        Found(DER_COLLAR, _rate(collar, [1, 2, 3], known_V)),
         Found(JER, _rate(jaccard, [1, 2, 3])),
     ]
 
@@ -79,8 +85,9 @@ def _metrics() -> list[Any]:
     return [DiarizationErrorRate(), DiarizationErrorRate(collar=0.25), untyped()]
 
 
-def _rate(sums_V4: Floats, errors: list[int]) -> Sums:
-    return Sums(np.stack([sums_V4[:, errors].sum(axis=1), sums_V4[:, 0]], 1), sums_V4[:, 0], ratio)
+def _rate(sums_V4: Floats, errors: list[int], known_V: Flags | None = None) -> Sums:
+    parts_V2 = np.stack([sums_V4[:, errors].sum(axis=1), sums_V4[:, 0]], 1)
+    return Sums(parts_V2, sums_V4[:, 0], ratio, known_V)
 
 
 def _components(metric: Any, scene: Scene) -> tuple[float, float, float, float]:
@@ -89,7 +96,7 @@ def _components(metric: Any, scene: Scene) -> tuple[float, float, float, float]:
         return 0.0, 0.0, 0.0, 0.0
     from pyannote.core import Segment, Timeline
 
-    scored = Timeline([Segment(a, b) for a, b in passages(scene.truth)])
+    scored = Timeline([Segment(a, b) for a, b in passages(scene)])
     found = metric(
         _annotation(scene.truth.speech), _annotation(scene.labels.turns), uem=scored, detailed=True
     )
@@ -100,13 +107,14 @@ def _components(metric: Any, scene: Scene) -> tuple[float, float, float, float]:
     return total, missed, false, confused
 
 
-def passages(truth: Truth) -> list[tuple[float, float]]:
-    """Return where it is certain who speaks, seconds."""
+def passages(scene: Scene) -> list[tuple[float, float]]:
+    """Return where it is certain who speaks, seconds; truth that shows nothing and names no length holds throughout."""
+    truth = scene.truth
     if truth.regions is not None:
         return [(r.start_s, r.end_s) for r in truth.regions if r.kind != "face"]
     spoken = max((t.end_s for t in truth.speech or ()), default=0.0)
     shown = float((truth.faces.frame_R.max(initial=-1) + 1) / truth.fps) if truth.faces else 0.0
-    return [(0.0, truth.duration_s or max(spoken, shown))]
+    return [(0.0, truth.duration_s or max(spoken, shown) or scene.labels.duration_s)]
 
 
 def _annotation(turns: Iterable[SpeechTurn]) -> Any:

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mitds.errors import UsageError
 from mitds.manifests.records import Clip, ClipArrays, SpeechTurn
 from mitds.manifests.shards import expand
 from mitds.manifests.source_labels import SourceLabels, TrackLabels
-from mitds.manifests.truth import Truth
+from mitds.manifests.truth import Truth, read_truth
 from mitds.pipeline.audit.scenes import Bodies, Faces, Ints, Labels
 from mitds.pipeline.export.ava import probe_of, relative, score
 from mitds.pipeline.export.names import Names
 from mitds.pipeline.export.reading import ClipRef, clips_by_source, source_labels, source_shards
+from mitds.store import safe_name
 
 LABEL_FPS = 25.0
 
 
-def read_labels(shards: Sequence[str], truths: Mapping[str, Truth]) -> tuple[dict[str, Labels], list[str]]:
-    """Read the labels of every source that there is truth of.
+def read_labels(
+    shards: Sequence[str], folder: Path, names: Sequence[str]
+) -> tuple[dict[str, tuple[Truth, Labels]], list[str]]:
+    """Read the labels of every source that there is truth of, and the truth, on the frames of the source.
+
+    Args:
+        shards: Patterns of ``clips-*.tar``.
+        folder: Where the truth is.
+        names: Which videos to read.
 
     Returns:
-        Labels by name, and the names of the sources without truth.
+        Truth and labels by the truth's name, and the names of the sources without truth.
+
+    Raises:
+        UsageError: If names differ only in what exports leave out of them, or a truth cannot be understood.
     """
-    paths, names = expand(shards), Names()
+    paths, exported, wanted = expand(shards), Names(), _by_exported(names, folder)
     clips = {source.source_id: source.clips for source in clips_by_source(paths)}
-    found, ignored = dict[str, Labels](), list[str]()
+    found, ignored = dict[str, tuple[Truth, Labels]](), list[str]()
     for labels in source_labels(source_shards(paths)):
-        name = names.of(labels.source.id or labels.key, labels.source.name)
-        if name in truths:
-            found[name] = on_truth(labels, clips.get(labels.source.id or "", []), truths[name])
+        name = exported.of(labels.source.id or labels.key, labels.source.name)
+        if name in wanted:
+            truth = read_truth(folder, wanted[name], probe_of(labels).fps)
+            found[truth.name] = truth, on_truth(labels, clips.get(labels.source.id or "", []), truth)
         else:
             ignored.append(name)
     return found, sorted(ignored)
+
+
+def _by_exported(names: Sequence[str], folder: Path) -> dict[str, str]:
+    """Return the names of truths by the names under which their videos are exported."""
+    by_exported: dict[str, str] = {}
+    for name in names:
+        other = by_exported.setdefault(safe_name(name), name)
+        if other != name:
+            raise UsageError(
+                f"truths of {other} and {name} cannot be told apart",
+                where=str(folder),
+                remedy="Name them, and their videos, by letters, digits and dashes that differ.",
+            )
+    return by_exported
 
 
 def nothing() -> Labels:
@@ -65,6 +92,7 @@ def on_truth(labels: SourceLabels, clips: Iterable[ClipRef], truth: Truth) -> La
         bodies=_bodies([_clip(ref.clip(), ref.arrays(), zero, fps) for ref in clips]),
         size=(probe.width, probe.height),
         models=labels.models,
+        duration_s=float(probe.duration),
     )
 
 

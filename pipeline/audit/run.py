@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mitds.errors import BadShard, UsageError
@@ -12,6 +12,7 @@ from mitds.pipeline.audit.binding import measure_binding
 from mitds.pipeline.audit.bodies import PoseTruth, measure_bodies, read_pose_truth
 from mitds.pipeline.audit.diarization import measure_diarization
 from mitds.pipeline.audit.faces import measure_faces
+from mitds.pipeline.audit.notes import notes_on
 from mitds.pipeline.audit.reading import folder_of, nothing, read_labels
 from mitds.pipeline.audit.results import VERSION, Audit
 from mitds.pipeline.audit.scenes import Labels, Scene, matched
@@ -20,7 +21,6 @@ from mitds.pipeline.audit.speaking import measure_speaking
 from mitds.pipeline.audit.statistics import alone, measured
 
 DRAWS, SEED = 1000, 0
-FEW = 10
 
 
 def audit(
@@ -34,7 +34,8 @@ def audit(
     """Measure the labels of shards against what is known of their sources.
 
     Labels are those of whole sources, from ``sources-*.tar`` beside the clips, so that nothing is judged by what
-    was kept; bodies come from the clips. A source matches a truth by its file stem.
+    was kept; bodies come from the clips. A source matches a truth by its file stem, as exports write it; where the
+    truth names no frame rate, its frames are counted at the source's own.
 
     Args:
         shards: Patterns of ``clips-*.tar``.
@@ -48,25 +49,23 @@ def audit(
         BadShard: If a shard or a truth file is damaged.
         MissingDependency: If pyannote.metrics is not installed.
     """
-    truths = {name: read_truth(truth, name) for name in _chosen(truth, names)}
-    labels, ignored = read_labels(shards, truths)
-    scenes = [scene(truths[name], labels.get(name)) for name in truths]
-    points = [read_pose_truth(truth, name) for name in truths]
-    missing = tuple(name for name in truths if name not in labels)
-    notes = _notes(scenes, points, missing, ignored, labels)
+    chosen = _chosen(truth, names)
+    found, ignored = read_labels(shards, truth, chosen)
+    missing = tuple(name for name in chosen if name not in found)
+    scenes = [scene(*found[n]) if n in found else scene(read_truth(truth, n), None) for n in chosen]
+    points = [read_pose_truth(truth, name) for name in chosen]
+    notes = notes_on(scenes, points, ignored)
     return score(scenes, points, draws, seed, missing, _profile(folder_of(shards)), notes)
 
 
 def scene(truth: Truth, labels: Labels | None) -> Scene:
     """Pair one video's labels with its truth; no labels are labels that say nothing."""
-    labels = labels or nothing()
-    if truth.faces is None:
-        empty = labels.faces.frame_P[:0]
-        return Scene(truth, labels, empty)
-    faces = labels.faces
-    return Scene(
-        truth, labels, matched(truth.faces.frame_R, truth.faces.xyxy_R4, faces.frame_P, faces.xyxy_P4)
-    )
+    said, true = labels or nothing(), truth.faces
+    faces = said.faces
+    if true is None:
+        return Scene(truth, said, faces.frame_P[:0], labels is None)
+    pair_R = matched(true.frame_R, true.xyxy_R4, faces.frame_P, faces.xyxy_P4)
+    return Scene(truth, said, pair_R, labels is None)
 
 
 def score(
@@ -123,39 +122,3 @@ def _profile(folder: Path) -> str:
     except (ValueError, AttributeError) as error:
         raise BadShard(f"not the description of a run: {error}", where=str(path)) from error
     return str(config.get("profile", ""))
-
-
-def _notes(
-    scenes: Sequence[Scene],
-    points: Sequence[PoseTruth | None],
-    missing: Sequence[str],
-    ignored: Sequence[str],
-    labels: Mapping[str, Labels],
-) -> list[str]:
-    """Say what a reader has to know to read the numbers rightly."""
-    notes = []
-    if 1 < len(scenes) < FEW:
-        notes.append(
-            f"Intervals resample {len(scenes)} videos; from so few they are rough, and rather too narrow."
-        )
-    if len(scenes) == 1:
-        notes.append("One video: no intervals.")
-    if missing:
-        notes.append(f"No labels of {', '.join(missing)}: everything there counts as wrong.")
-    if ignored:
-        notes.append(f"Not scored, because nothing is known of them: {', '.join(ignored)}.")
-    by_hand = [s.truth.name for s in scenes if s.truth.regions is not None]
-    if by_hand:
-        notes.append(f"Labelled by hand and scored in certain passages only: {', '.join(by_hand)}.")
-    unkept = [name for name, found in labels.items() if found.bodies is None]
-    if unkept:
-        notes.append(f"Bodies are not judged where no clip was kept: {', '.join(sorted(unkept))}.")
-    judges = sorted({p.by for p in points if p is not None})
-    notes.append(
-        f"Pose is measured against {', '.join(judges)}: agreement with a judge, which errs too."
-        if judges
-        else "Pose points are not scored: no NAME.pose.json among the truth."
-    )
-    if len({tuple(sorted(found.models.items())) for found in labels.values()}) > 1:
-        notes.append("The sources were annotated by different models.")
-    return notes

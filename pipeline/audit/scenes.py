@@ -67,6 +67,7 @@ class Labels:
         cuts: First frame of every new shot but the first.
         identities: Names by the numbers in `faces.identity_P`.
         bodies: None where no clip of the source was kept.
+        duration_s: Length of the source, seconds; 0 where it is not known.
     """
 
     cuts: tuple[int, ...]
@@ -77,15 +78,24 @@ class Labels:
     bodies: Bodies | None
     size: tuple[int, int]
     models: Mapping[str, str] = field(default_factory=dict)
+    duration_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One video: truth, labels, and for each of the truth's R face rows the labels' row, -1 where not found."""
+    """One video: truth, labels, and which is which.
+
+    Attributes:
+        truth: What is known.
+        labels: What is said; nothing where labels are missing.
+        pair_R: For each of the truth's R face rows the labels' row, -1 where not found.
+        missing: Whether there are no labels at all, so that silence is no answer either.
+    """
 
     truth: Truth
     labels: Labels
     pair_R: Ints
+    missing: bool = False
 
 
 def matched(frame_R: Ints, xyxy_R4: Array, frame_P: Ints, xyxy_P4: Floats) -> Ints:
@@ -175,3 +185,25 @@ def frames_of(truth: Truth) -> Ints:
     last = int(truth.faces.frame_R.max(initial=-1)) if truth.faces else -1
     spoken = max((t.end_s for t in truth.speech or ()), default=0.0)
     return np.arange(max(last + 1, round(spoken * truth.fps)))
+
+
+def certain(truth: Truth, frame_F: Ints) -> Ints:
+    """Return those of some frames in which both faces and speech are certain; hand labels leave the others open."""
+    if truth.bind_frames is not None:
+        return frame_F[np.isin(frame_F, list(truth.bind_frames))]
+    if truth.regions is None:
+        return frame_F
+    centre_F = (frame_F + 0.5) / float(truth.fps)
+    inside_F = np.zeros(len(frame_F), np.bool_)
+    for region in truth.regions:
+        if region.kind == "all":
+            inside_F |= (region.start_s <= centre_F) & (centre_F < region.end_s)
+    return frame_F[inside_F]
+
+
+def in_one_shot(truth: Truth, frame_N: Ints) -> Flags:
+    """Say which frames lie in no gradual transition, where two shots are in view at once."""
+    single_N = np.ones(len(frame_N), np.bool_)
+    for first, last in truth.soft:
+        single_N &= (frame_N < first) | (frame_N > last)
+    return single_N

@@ -8,6 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mitds.manifests.truth import TruthFaces
+from mitds.pipeline.audit.conditions import (
+    LARGE,
+    LARGE_PX,
+    MIDDLE,
+    MOVING_LIPS,
+    OFFSCREEN,
+    OVERLAP,
+    SMALL,
+    SMALL_PX,
+)
 from mitds.pipeline.audit.reliability import Calibration, expected_error
 from mitds.pipeline.audit.scenes import Flags, Floats, Ints, Scene, talk
 from mitds.pipeline.audit.statistics import Found, Ranking, Spec, Sums, f1
@@ -45,8 +55,6 @@ CALIBRATION = Spec(
     "face frames",
     "lower",
 )
-SMALL_PX, LARGE_PX = 64, 128
-"""Widths of faces, px of the picture, that AVA-ActiveSpeaker calls small and large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,7 @@ class Rows:
     found_R: Flags
     score_R: Floats
     probability_R: Floats
+    missing_R: Flags
     conditions: dict[str, Flags]
     videos: int
 
@@ -93,6 +102,7 @@ def gather(scenes: Sequence[Scene]) -> Rows:
         found_R=np.concatenate([no_flags, *(p.found_R for p in parts)]),
         score_R=np.concatenate([no_numbers, *(p.score_R for p in parts)]),
         probability_R=np.concatenate([no_numbers, *(p.probability_R for p in parts)]),
+        missing_R=np.concatenate([no_flags, *(p.missing_R for p in parts)]),
         conditions={name: np.concatenate([p.conditions[name] for p in parts]) for name in names},
         videos=len(scenes),
     )
@@ -109,6 +119,7 @@ def _rows(video: int, scene: Scene, true: TruthFaces, videos: int) -> Rows:
         found_R=found_R,
         score_R=score_R,
         probability_R=probability_R,
+        missing_R=np.full(len(found_R), scene.missing),
         conditions=conditions(scene, true),
         videos=videos,
     )
@@ -129,20 +140,27 @@ def conditions(scene: Scene, faces: TruthFaces) -> dict[str, Flags]:
         moving_R |= (person_R == voice) & active_F[of_R]
     misleading_F = np.isin(frame_F, frame_R[moving_R & ~faces.speaking_R])
     return {
-        f"small faces (< {SMALL_PX} px)": (width_R > 0) & (width_R < SMALL_PX),
-        f"middle faces ({SMALL_PX}-{LARGE_PX} px)": (width_R >= SMALL_PX) & (width_R <= LARGE_PX),
-        f"large faces (> {LARGE_PX} px)": width_R > LARGE_PX,
-        "overlap": np.asarray(heard.active_VF.sum(axis=0) > 1)[of_R],
-        "off-screen voice": offscreen_F[of_R],
-        "moving lips": misleading_F[of_R],
+        SMALL: (width_R > 0) & (width_R < SMALL_PX),
+        MIDDLE: (width_R >= SMALL_PX) & (width_R <= LARGE_PX),
+        LARGE: width_R > LARGE_PX,
+        OVERLAP: np.asarray(heard.active_VF.sum(axis=0) > 1)[of_R],
+        OFFSCREEN: offscreen_F[of_R],
+        MOVING_LIPS: misleading_F[of_R],
     }
 
 
 def _under(rows: Rows, where_R: Flags, by: str) -> list[Found]:
     """Score the rows of one condition."""
     video_R, speaking_R, score_R = rows.video_R[where_R], rows.speaking_R[where_R], rows.score_R[where_R]
-    said_R = rows.said_R[where_R]
-    kinds = (said_R & speaking_R, said_R & ~speaking_R, ~said_R & speaking_R, ~said_R & ~speaking_R)
+    said_R, missing_R = rows.said_R[where_R], rows.missing_R[where_R]
+    quiet_R = ~said_R & ~speaking_R
+    kinds = (
+        said_R & speaking_R,
+        said_R & ~speaking_R,
+        ~said_R & speaking_R,
+        quiet_R & ~missing_R,
+        quiet_R & missing_R,
+    )
     counts_VK = np.stack([np.bincount(video_R[k], minlength=rows.videos) for k in kinds], 1).astype(
         np.float64
     )
@@ -155,9 +173,9 @@ def _under(rows: Rows, where_R: Flags, by: str) -> list[Found]:
     ]
 
 
-def balanced(sums_4: Floats) -> float | None:
-    """Return the mean of both classes' recall from hits, false alarms, misses and rightly silent."""
-    hits, false, missed, silent = sums_4
-    if hits + missed == 0 or silent + false == 0:
+def balanced(sums_5: Floats) -> float | None:
+    """Return the mean of both classes' recall from hits, false alarms, misses, silent, and silent unlabelled."""
+    hits, false, missed, silent, unlabelled = sums_5
+    if hits + missed == 0 or silent + false + unlabelled == 0:
         return None
-    return float((hits / (hits + missed) + silent / (silent + false)) / 2)
+    return float((hits / (hits + missed) + silent / (silent + false + unlabelled)) / 2)

@@ -36,7 +36,11 @@ class Statistic(Protocol):
 
     @property
     def cases_V(self) -> Floats:
-        """How many cases each video contributes; a video with none is left out of draws."""
+        """How many cases each video contributes."""
+
+    @property
+    def used_V(self) -> Flags:
+        """Which videos the number rests on; the others are left out of draws."""
 
     def value(self, weight_V: Floats) -> float | None:
         """Compute the number with each video counted `weight_V` times; None where nothing can be scored."""
@@ -59,11 +63,19 @@ class Sums:
         parts_VK: What each video adds to each sum.
         cases_V: Cases of each video.
         formula: From the K sums to the number.
+        known_V: Videos that count though they may hold no case, as silent ones do in which speech is said to be;
+            None where every video that counts has one.
     """
 
     parts_VK: Floats
     cases_V: Floats
     formula: Callable[[Floats], float | None]
+    known_V: Flags | None = None
+
+    @property
+    def used_V(self) -> Flags:
+        """Videos that are known, or else those with cases."""
+        return self.cases_V > 0 if self.known_V is None else self.known_V
 
     def value(self, weight_V: Floats) -> float | None:
         """Apply the formula to the weighted sums."""
@@ -93,6 +105,11 @@ class Ranking:
     def cases_V(self) -> Floats:
         """Cases of each video."""
         return np.bincount(self.video_R, minlength=self.videos).astype(np.float64)
+
+    @property
+    def used_V(self) -> Flags:
+        """Videos with cases."""
+        return self.cases_V > 0
 
     def value(self, weight_V: Floats) -> float | None:
         """Rank all cases together; equal scores are one step."""
@@ -150,10 +167,10 @@ def interval(statistic: Statistic, draws: int, seed: int) -> tuple[float, float]
 
     None where fewer than two videos contribute. Equal settings give equal numbers.
     """
-    used = np.flatnonzero(statistic.cases_V > 0)
+    used = np.flatnonzero(statistic.used_V)
     if len(used) < 2 or draws < 1:
         return None
-    weight_DV = np.zeros((draws, len(statistic.cases_V)))
+    weight_DV = np.zeros((draws, len(statistic.used_V)))
     drawn = np.random.default_rng(seed).multinomial(len(used), np.full(len(used), 1 / len(used)), size=draws)
     weight_DV[:, used] = drawn
     many = statistic.values(weight_DV) if isinstance(statistic, Ranking) else map(statistic.value, weight_DV)
@@ -167,7 +184,7 @@ def interval(statistic: Statistic, draws: int, seed: int) -> tuple[float, float]
 def measured(found: Found, draws: int, seed: int) -> Measure:
     """Return the measure with its value over all videos and its interval."""
     spec, cases_V = found.spec, found.statistic.cases_V
-    value = found.statistic.value((cases_V > 0).astype(np.float64))
+    value = found.statistic.value(found.statistic.used_V.astype(np.float64))
     bounds = interval(found.statistic, draws, seed) if value is not None else None
     return Measure(
         id=spec.id,

@@ -8,6 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from mitds.pipeline.audit.page.words import NONE, told
 from mitds.pipeline.audit.results import Audit, Measure
 
 ARROWS = {"higher": "↑", "lower": "↓", "": " "}
@@ -16,7 +17,7 @@ BY_CONDITION = "speaking.ap"
 
 
 def audit_table(audit: Audit) -> Table:
-    """Show every measure that has a value, with its interval and what it rests on; fits 80 columns."""
+    """Show every measure that has a value or cases, with its interval and what it rests on; fits 80 columns."""
     profile = f", profile {audit.profile}" if audit.profile else ""
     title = f"Labels of {len(audit.names)} video(s) against the truth{profile}"
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -30,7 +31,7 @@ def audit_table(audit: Audit) -> Table:
 
 
 def _shown(audit: Audit) -> Iterator[Measure]:
-    known = [m for m in audit.measures if m.value is not None]
+    known = [m for m in audit.measures if told(m)]
     for measure in known:
         if not measure.by:
             yield measure
@@ -40,5 +41,5 @@ def _shown(audit: Audit) -> Iterator[Measure]:
 def _row(measure: Measure) -> tuple[str, ...]:
     bounds = "" if measure.low is None or measure.high is None else f"{measure.low:.3f} to {measure.high:.3f}"
     title = f"  {measure.by}" if measure.by else measure.title
-    value = "" if measure.value is None else f"{ARROWS[measure.better]} {measure.value:.3f}"
+    value = NONE if measure.value is None else f"{ARROWS[measure.better]} {measure.value:.3f}"
     return escape(title), value, bounds, f"{measure.n:,.0f} {measure.unit}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from mitds.manifests.records import SpeechTurn
 from mitds.manifests.truth import Truth, speech_of
 from mitds.media import read_sound
 from mitds.pipeline.audit.diarization import measure_diarization
+from mitds.pipeline.audit.notes import on_truth
 from mitds.pipeline.audit.reading import nothing
 from mitds.pipeline.audit.results import VERSION, Audit
 from mitds.pipeline.audit.run import DRAWS, SEED, scene
-from mitds.pipeline.audit.scenes import Labels
+from mitds.pipeline.audit.scenes import Labels, Scene
 from mitds.pipeline.audit.statistics import alone, measured
 from mitds.time import AUDIO_HZ
 
@@ -45,12 +46,12 @@ def audit_voices(
         progress: Told how many recordings of how many are heard.
 
     Raises:
-        UsageError: If the folder holds no recording with known turns.
+        UsageError: If there is no such folder, or it holds no recording with known turns.
         MissingDependency: If pyannote.metrics is not installed.
     """
     single_threaded()
     known = dict(_recordings(folder))
-    scored = {path: turns for path, turns in known.items() if turns}
+    scored = {path: turns for path, turns in known.items() if turns is not None}
     if not scored:
         raise UsageError(
             "the folder holds no recording whose turns are known",
@@ -62,33 +63,40 @@ def audit_voices(
         progress("recordings", done, len(scored))
         labels, seconds = _heard(path, diarizer)
         scenes.append(scene(Truth(name=path.stem, duration_s=seconds, speech=turns), labels))
-    found = measure_diarization(scenes)
-    silent = [path.name for path, turns in known.items() if not turns]
+    unknown = [path.name for path in known if path not in scored]
+    notes = tuple(f"Not scored, because no turns of it are known: {name}." for name in unknown)
+    return _record(scenes, diarizer.name, draws, seed, (*notes, *on_truth(scenes)))
+
+
+def _record(scenes: Sequence[Scene], model: str, draws: int, seed: int, notes: tuple[str, ...]) -> Audit:
+    found, names = measure_diarization(scenes), tuple(s.truth.name for s in scenes)
     return Audit(
         version=VERSION,
         profile="",
-        models={"speech": diarizer.name},
-        names=tuple(path.stem for path in scored),
+        models={"speech": model},
+        names=names,
         measures=tuple(measured(f, draws, seed) for f in found),
-        per_video={
-            path.stem: {f.spec.id: alone(f, place) for f in found} for place, path in enumerate(scored)
-        },
+        per_video={name: {f.spec.id: alone(f, place) for f in found} for place, name in enumerate(names)},
         reliability=(),
         abstention=(),
         missing=(),
-        notes=tuple(f"Not scored, because no turns of it are known: {name}." for name in silent),
+        notes=notes,
     )
 
 
-def _recordings(folder: Path) -> Iterator[tuple[Path, tuple[SpeechTurn, ...]]]:
-    """Yield each recording with its turns, which may be none."""
+def _recordings(folder: Path) -> Iterator[tuple[Path, tuple[SpeechTurn, ...] | None]]:
+    """Yield each recording with its turns, None where they are not known; an RTTM of its own may hold none."""
+    if not folder.is_dir():
+        raise UsageError(
+            "there is no such folder", where=str(folder), remedy="Name a folder of recordings and RTTM files."
+        )
     shared = sorted(folder.glob("*.rttm"))
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SOUNDS):
         own = path.with_suffix(".rttm")
         if own.is_file():
             yield path, speech_of(own)
         else:
-            yield path, next((t for r in shared if (t := speech_of(r, path.stem))), ())
+            yield path, next((t for r in shared if (t := speech_of(r, path.stem))), None)
 
 
 def _heard(path: Path, diarizer: Diarizer) -> tuple[Labels, float]:

@@ -86,10 +86,11 @@ def audit_page(
 def _show(found: Audit, path: Path, report: Path | None) -> None:
     from rich.console import Console
 
+    from mitds.pipeline.audit.page.words import unmeasured
     from mitds.pipeline.audit.table import audit_table
 
     Console().print(audit_table(found))
-    for note in found.notes:
+    for note in filter(None, [*found.notes, unmeasured(found)]):
         typer.echo(f"note  {note}")
     typer.echo(f"\nAudit: {path}")
     if report:

@@ -297,6 +297,7 @@ def test_the_command_writes_the_record_and_the_report(tmp_path: Path) -> None:
     assert "Who speaks: average precision" in (tmp_path / "report.html").read_text()
     elsewhere = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "out"), "--samples", "0"])
     assert "Faces found" in elsewhere.stdout
+    assert "no case of it is known: pose." in elsewhere.stdout
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"audit.json"}
 
 

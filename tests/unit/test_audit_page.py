@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mitds.config import plain
 from mitds.errors import BadShard, UsageError
+from mitds.pipeline.audit.conditions import CONDITIONS
 from mitds.pipeline.audit.page import Run, parse_run, section, tables, write_page
 from mitds.pipeline.audit.page.charts import BOTTOM, LEFT, RIGHT, TOP, charts
 from mitds.pipeline.audit.page.doubt import right_at
@@ -18,6 +21,7 @@ from mitds.pipeline.audit.page.numbers import met
 from mitds.pipeline.audit.page.reference import reference
 from mitds.pipeline.audit.page.words import estimate, number, over, table
 from mitds.pipeline.audit.results import VERSION, Audit, Measure, Reliability, write_audit
+from mitds.pipeline.audit.table import audit_table
 from mitds.pipeline.report import write_report
 from mitds.store import write_json
 
@@ -227,11 +231,53 @@ def test_curves_are_read_only_where_measured() -> None:
 def test_the_section_has_tables_for_the_report() -> None:
     whole, conditional, videos = tables(audit())
     assert whole["rows"] == [["Who speaks: ap", 0.974, "0.954–0.984", "8,412 face frames"]]
-    assert whole["note"].endswith("resampled videos. Read this.")
+    absent = "shots, faces, people, binding, diarization, pose"
+    assert whole["note"].endswith(
+        f"resampled videos. Read this. Not measured, because no case of it is known: {absent}."
+    )
     assert conditional["rows"][0][:3] == ["Who speaks: ap", "overlap", 0.81]
     assert videos["columns"] == ["video", "who speaks, AP"]
     assert videos["rows"] == [["a", 0.99], ["b", None]]
     assert [t["title"] for t in tables(audit(measure("people.exact", 1.0), per_video={}))] == [whole["title"]]
+
+
+def test_what_has_no_case_has_no_row(tmp_path: Path) -> None:
+    found = audit(
+        measure("speaking.ap", 0.9),
+        measure("speaking.f1", None),
+        measure("pose.pck", None, n=0),
+        measure("speaking.ap", None, n=0, by="overlap"),
+        per_video={"a": {"speaking.ap": 0.9, "diarization.der": None}},
+    )
+    whole, videos = tables(found)
+    assert [row[0] for row in whole["rows"]] == ["Who speaks: ap", "Who speaks: f1"]
+    assert "diarization, pose." in whole["note"]
+    assert videos["columns"] == ["video", "who speaks, AP"]
+    write_audit(tmp_path / "audit.json", found)
+    shown = section(tmp_path / "audit.json")
+    assert shown is not None
+    assert [title for title, _ in shown.terms] == ["Who speaks: ap", "Who speaks: f1"]
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(audit_table(found))
+    text = console.export_text()
+    assert re.search("f1 +– +8,412 face frames", text)
+    assert "pck" not in text
+
+
+def test_conditions_are_defined(tmp_path: Path) -> None:
+    rows = (measure("speaking.ap", 0.9, by=by) for by in CONDITIONS)
+    found = audit(measure("speaking.ap", 0.9), *rows)
+    text = page(tmp_path, run(audit=found))
+    write_audit(tmp_path / "audit.json", found)
+    shown = section(tmp_path / "audit.json")
+    assert shown is not None
+    for by, definition in CONDITIONS.items():
+        assert f"- **{by}**: {definition[:40]}" in text
+        assert (by, definition) in shown.terms
+
+
+def test_the_commands_name_the_clips_alone(tmp_path: Path) -> None:
+    assert "mitds audit --shards 'labels/clips-*.tar'" in page(tmp_path, run())
 
 
 def test_diagrams_lie_inside_of_their_plot() -> None:

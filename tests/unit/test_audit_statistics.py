@@ -8,7 +8,7 @@ import pytest
 from mitds.manifests.records import SpeechTurn
 from mitds.pipeline.audit.reliability import Calibration
 from mitds.pipeline.audit.scenes import matched, spans, talk
-from mitds.pipeline.audit.statistics import Ranking, interval, shares
+from mitds.pipeline.audit.statistics import Found, Ranking, Spec, Sums, interval, measured, ratio, shares
 
 
 def ranking(kind: str, cases: int = 200, videos: int = 4) -> Ranking:
@@ -61,6 +61,17 @@ def test_intervals_resample_the_videos_that_contribute() -> None:
     assert 0.5 <= low < 0.7 < high <= 0.9
     assert interval(rates, 500, 0) == (low, high)
     assert interval(shares([(1, 2), (0, 0)]), 500, 0) is None
+
+
+def test_a_known_video_without_a_case_is_drawn() -> None:
+    parts = np.array([[0.0, 10.0], [10.0, 0.0]])
+    errors = Sums(parts, parts[:, 1], ratio, np.array([True, True]))
+    found = measured(Found(Spec("x.y", "", "", "seconds"), errors), 500, 0)
+    assert found.value == 1.0
+    assert found.n == 10
+    assert (found.low, found.high) != (None, None)
+    dropped = Sums(parts, parts[:, 1], ratio, np.array([True, False]))
+    assert measured(Found(Spec("x.y", "", "", "seconds"), dropped), 500, 0).value == 0.0
 
 
 def test_calibration_error_weighs_bins_by_their_cases() -> None:

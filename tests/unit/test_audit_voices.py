@@ -45,6 +45,25 @@ def test_a_folder_without_known_turns_is_refused(tmp_path: Path) -> None:
         audit_voices(tmp_path, ONE_VOICE)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["audit-voices", str(tmp_path / "nothere"), "--out", str(tmp_path)])
+    assert isinstance(done.exception, (UsageError, SystemExit)), done.exception
+    with pytest.raises(UsageError, match="no such folder") as caught:
+        audit_voices(tmp_path / "nothere", ONE_VOICE)
+    assert str(caught.value.where).endswith("nothere")
+
+
+def test_a_silent_recording_counts(tmp_path: Path) -> None:
+    for name in ("silent", "talk"):
+        record(tmp_path, name)
+    (tmp_path / "silent.rttm").write_text("")
+    (tmp_path / "talk.rttm").write_text(line("talk", 0, 4, "ann"))
+    found = audit_voices(tmp_path, ONE_VOICE, draws=0)
+    assert found.names == ("silent", "talk")
+    assert {m.id: m.value for m in found.measures}["diarization.false_alarm"] == pytest.approx(1.0)
+    assert any("silent (4.0 s said)" in note for note in found.notes)
+
+
 def test_the_page_is_made_of_audits(tmp_path: Path) -> None:
     from mitds.pipeline.audit.results import write_audit
 

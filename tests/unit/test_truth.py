@@ -110,3 +110,97 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, suffix: str, text: 
     with pytest.raises(UsageError, match=f"line {line} of the truth") as caught:
         read_truth(tmp_path, "scene")
     assert str(caught.value.where).endswith(f"scene{suffix}")
+
+
+GOOD = "scene,0.0,0.1,0.1,0.2,0.2,{},scene:ann,ann\n"
+SPOKEN = "SPEAKER scene 1 {} {} <NA> <NA> ann\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "line"),
+    [
+        (".asd.csv", GOOD.format("NOT_SPEAKING") + GOOD.format("SPEAKING"), 2),
+        (".asd.csv", "scene,inf,0.1,0.1,0.2,0.2,NOT_SPEAKING,e,ann\n", 1),
+        (".asd.csv", "scene,-0.2,0.1,0.1,0.2,0.2,NOT_SPEAKING,e,ann\n", 1),
+        (".asd.csv", "scene,0.0,100,80,220,210,NOT_SPEAKING,e,ann\n", 1),
+        (".asd.csv", "scene,0.0,nan,0.1,0.2,0.2,NOT_SPEAKING,e,ann\n", 1),
+        (".asd.csv", "scene,0.0,0.5,0.5,0.2,0.2,NOT_SPEAKING,e,ann\n", 1),
+        (".asd.csv", "scene,0.0,0.1,0.1,0.2,0.2,NOT_SPEAKING,e,\n", 1),
+        (".rttm", SPOKEN.format("0", "1") + SPOKEN.format("-1", "2"), 2),
+        (".rttm", SPOKEN.format("1", "-2"), 1),
+        (".rttm", SPOKEN.format("nan", "1"), 1),
+        (".rttm", SPOKEN.format("0", "inf"), 1),
+        (".rttm", "SPEAKER\n", 1),
+        (".scored.txt", "2 1 all\n", 1),
+        (".scored.txt", "0 nan all\n", 1),
+        (".cuts.txt", "-3\n", 1),
+        (".cuts.txt", "soft 9 3\n", 1),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_named(tmp_path: Path, suffix: str, text: str, line: int) -> None:
+    test_a_line_that_cannot_be_read_is_named(tmp_path, suffix, text, line)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"fps": "abc"}', "fps"),
+        ('{"fps": null}', "fps"),
+        ('{"fps": 0}', "fps"),
+        ('{"fps": NaN}', "fps"),
+        ('{"frames": 2.5}', "frames"),
+        ('{"width": -3}', "width"),
+        ('{"duration": "long"}', "duration"),
+        ('{"moving_lips": [{"start": 0, "end": 1}]}', "moving_lips"),
+        ('{"moving_lips": [{"person": "ann", "start": 0, "end": NaN}]}', "moving_lips"),
+        ('{"moving_lips": null}', "moving_lips"),
+        ('{"listen_mode": "muted", "persons": {"ann": {}}}', "moving_lips"),
+        ("[]", "not a JSON object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_json_that_cannot_be_right_is_named(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "scene.json").write_text(text)
+    with pytest.raises(UsageError, match=what) as caught:
+        read_truth(tmp_path, "scene")
+    assert str(caught.value.where).endswith("scene.json")
+
+
+@pytest.mark.parametrize("text", ["[[1, 2]]", "{}", "[-1]", '["3"]', "[true]", "null"])
+def test_frames_for_binding_are_numbers(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scene.bindframes.json").write_text(text)
+    with pytest.raises(UsageError, match="list of frame numbers") as caught:
+        read_truth(tmp_path, "scene")
+    assert str(caught.value.where).endswith("scene.bindframes.json")
+
+
+@pytest.mark.parametrize("suffix", [".rttm", ".asd.csv", ".cuts.txt", ".scored.txt", ".json"])
+def test_what_is_not_text_is_named(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"scene{suffix}").write_bytes(b"\xff\xfe\x00caf\xe9")
+    with pytest.raises(UsageError, match="UTF-8") as caught:
+        read_truth(tmp_path, "scene")
+    assert str(caught.value.where).endswith(f"scene{suffix}")
+
+
+def test_turns_of_others_alone_are_no_silence(tmp_path: Path) -> None:
+    line = "SPEAKER {} 1 0.5 1.0 <NA> <NA> ann <NA> <NA>\n"
+    (tmp_path / "a.rttm").write_text(line.format("b") + line.format("c"))
+    with pytest.raises(UsageError, match="no line is about a, but about b, c") as caught:
+        read_truth(tmp_path, "a")
+    assert str(caught.value.where).endswith("a.rttm")
+    (tmp_path / "a.rttm").write_text("")
+    assert read_truth(tmp_path, "a").speech == ()
+
+
+def test_names_with_spaces_are_written_without(tmp_path: Path) -> None:
+    write_truth(tmp_path, Truth(name="Interview 1", speech=(said("ann", 0.0, 1.0),)))
+    assert "SPEAKER Interview-1 1 " in (tmp_path / "Interview 1.rttm").read_text()
+    assert read_truth(tmp_path, "Interview 1").speech == (said("ann", 0.0, 1.0),)
+
+
+def test_the_rate_of_the_video_counts_where_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scene.asd.csv").write_text("scene,1.0,0.1,0.1,0.2,0.2,NOT_SPEAKING,e,ann\n")
+    frames = {fps: read_truth(tmp_path, "scene", fps).faces for fps in (None, Fraction(50))}
+    assert [f.frame_R.tolist() for f in frames.values() if f] == [[25], [50]]
+    (tmp_path / "scene.json").write_text('{"fps": 30}')
+    assert read_truth(tmp_path, "scene", Fraction(50)).fps == 30

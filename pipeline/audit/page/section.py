@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitds.pipeline.audit.conditions import CONDITIONS
 from mitds.pipeline.audit.page.charts import Chart, charts
+from mitds.pipeline.audit.page.words import told, unmeasured
 from mitds.pipeline.audit.results import Audit, Measure, read_audit
 
 MAX_VIDEOS = 100
@@ -28,7 +30,7 @@ class Section:
     Attributes:
         tables: As `tables` returns them.
         charts: Diagrams.
-        terms: Title and definition of each measure.
+        terms: Title and definition of each measure and condition that the tables show.
     """
 
     tables: list[dict[str, Any]]
@@ -45,8 +47,12 @@ def section(path: Path) -> Section | None:
     if not path.exists():
         return None
     audit = read_audit(path)
-    terms = {m.id: (m.title, m.definition) for m in reversed(audit.measures)}
-    return Section(tables=tables(audit), charts=charts(audit), terms=list(reversed(terms.values())))
+    shown = [m for m in audit.measures if told(m)]
+    terms = {m.id: (m.title, m.definition) for m in reversed(shown)}
+    conditions = {m.by: CONDITIONS[m.by] for m in shown if m.by in CONDITIONS}
+    return Section(
+        tables=tables(audit), charts=charts(audit), terms=[*reversed(terms.values()), *conditions.items()]
+    )
 
 
 def tables(audit: Audit) -> list[dict[str, Any]]:
@@ -64,8 +70,8 @@ def _overall(audit: Audit) -> dict[str, Any]:
     return {
         "title": f"The {made} against the truth of {videos}",
         "columns": ["measure", "value", "95 % interval", "over"],
-        "rows": [[m.title, *_cells(m)] for m in audit.measures if not m.by],
-        "note": " ".join([interval, *audit.notes]),
+        "rows": [[m.title, *_cells(m)] for m in audit.measures if not m.by and told(m)],
+        "note": " ".join(filter(None, [interval, *audit.notes, unmeasured(audit)])),
     }
 
 
@@ -73,19 +79,20 @@ def _conditional(audit: Audit) -> dict[str, Any]:
     return {
         "title": "The same by condition",
         "columns": ["measure", "condition", "value", "95 % interval", "over"],
-        "rows": [[m.title, m.by, *_cells(m)] for m in audit.measures if m.by],
+        "rows": [[m.title, m.by, *_cells(m)] for m in audit.measures if m.by and told(m)],
         "note": "",
     }
 
 
 def _videos(audit: Audit) -> dict[str, Any]:
-    ids = [id_ for id_ in _PER_VIDEO if any(id_ in values for values in audit.per_video.values())]
+    every = audit.per_video.values()
+    ids = [id_ for id_ in _PER_VIDEO if any(values.get(id_) is not None for values in every)]
     shown = list(audit.per_video.items())[:MAX_VIDEOS]
     left = len(audit.per_video) - len(shown)
     return {
         "title": "Video by video",
         "columns": ["video", *(_PER_VIDEO[id_] for id_ in ids)],
-        "rows": [[name, *(values.get(id_) for id_ in ids)] for name, values in shown],
+        "rows": [[name, *(values.get(id_) for id_ in ids)] for name, values in shown if ids],
         "note": f"{left} more are in audit.json." if left else "",
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from mitds.pipeline.audit.results import Measure
+from mitds.pipeline.audit.results import Audit, Measure
 
 NONE = "–"
 LABELS = {
@@ -28,6 +28,18 @@ def number(value: float | None) -> str:
         return NONE
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def told(measure: Measure) -> bool:
+    """Say whether a table has anything to show of a measure: a value, or cases that gave none."""
+    return measure.value is not None or measure.n > 0
+
+
+def unmeasured(audit: Audit) -> str:
+    """Name the label types that an audit tells nothing of, as a note; empty where there is none."""
+    known = {m.label for m in audit.measures if told(m)}
+    absent = [words for label, words in LABELS.items() if label not in known]
+    return f"Not measured, because no case of it is known: {', '.join(absent)}." if absent else ""
 
 
 def short(measure: Measure) -> str:

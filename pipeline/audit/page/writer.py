@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mitds
+from mitds.pipeline.audit.conditions import CONDITIONS
 from mitds.pipeline.audit.page import doubt, numbers
 from mitds.pipeline.audit.page.runs import Run, Runs, shown
 from mitds.pipeline.audit.page.words import LABELS, paragraph, table
@@ -139,7 +140,10 @@ def _definitions(board: Runs) -> list[str]:
     for id_, by in (*board.keys(conditional=False), *board.keys(conditional=True)):
         measure = next(m for s in board.sets if (m := board.of_set(s, id_, by)) is not None)
         lines.setdefault(id_, paragraph(f"**{measure.title}** (`{id_}`): {measure.definition}", "- "))
-    return ["## Definitions", "\n".join(lines.values())]
+    present = dict.fromkeys(by for _, by in board.keys(conditional=True))
+    conditions = [paragraph(f"**{by}**: {CONDITIONS[by]}", "- ") for by in present if by in CONDITIONS]
+    under = ["Conditions, under which a measure is taken of a part of its cases:", "\n".join(conditions)]
+    return ["## Definitions", "\n".join(lines.values()), *(under if conditions else [])]
 
 
 def _commands(board: Runs, out: Path) -> list[str]:
@@ -150,7 +154,7 @@ def _commands(board: Runs, out: Path) -> list[str]:
         paragraph(f"mitds {mitds.__version__}. For each set of videos, and each profile (here `{profile}`):"),
         "```\nmitds ingest videos.txt --out raw\n"
         f"mitds annotate --shards 'raw/shots-*.tar' --profile {profile} --out labels --keep-all\n"
-        "mitds audit --shards 'labels/*.tar' --truth TRUTH --out audited\n```",
+        "mitds audit --shards 'labels/clips-*.tar' --truth TRUTH --out audited\n```",
         "Then this page:",
         f"```\n{page}\n```",
     ]
