@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mitds.annotators.contracts import Frame
 from mitds.config import plain
-from mitds.errors import MitdsError
+from mitds.errors import MitdsError, UsageError
 from mitds.manifests.records import SpeechTurn
 from mitds.manifests.truth import Truth, TruthFaces, write_truth
 from mitds.media import write_video
@@ -24,17 +24,13 @@ from mitds.pipeline.compose.parts import Clip
 from mitds.pipeline.compose.performance import Performance, perform
 from mitds.pipeline.compose.picture import Faces, Painter
 from mitds.pipeline.compose.script import Script, draw_script
-from mitds.pipeline.compose.sound import Mixed, mix
-from mitds.runs import bridge, runs_of
+from mitds.pipeline.compose.sound import Mixed, mix, scene_speech
+from mitds.runs import runs_of
 from mitds.time import CLIP_FPS
 
 Progress = Callable[[str, int, int], None]
-
-LIPS_BRIDGE = 8
-"""Frames: passages of moving lips this close are one."""
-
-LIPS_LEAST = 5
-"""Frames: shorter passages of moving lips are not listed."""
+Speaking = Mapping[str, NDArray[np.bool_]]
+"""The frames in which somebody is heard, speaking_T by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +56,16 @@ def compose(
     Scene n depends on the clips, the configuration and `seed` + n alone.
 
     Raises:
-        UsageError: The clips hold too few people for the configuration.
+        UsageError: The clips hold too few people for the configuration; says which were left out, and why.
     """
     people, left_out = find_people(clips, config, progress)
     made = []
     for n in range(scenes):
         progress("compose", n, scenes)
-        made.append(compose_scene(people, out, config, seed + n))
+        try:
+            made.append(compose_scene(people, out, config, seed + n))
+        except UsageError as error:
+            raise error.at("; ".join(f"{name}: {reason}" for name, reason in left_out)) from error
     progress("compose", scenes, scenes)
     return Composed(tuple(made), tuple(people), left_out)
 
@@ -99,7 +98,11 @@ def compose_scene(
     """Compose one scene; return its mp4 and its truth, which lies beside it."""
     script_rng, acting_rng, picture_rng, sound_rng = np.random.default_rng(seed).spawn(4)
     script = draw_script(people, config, script_rng)
-    acting = {p.name: perform(p, script.turns, script.frames, config.script, acting_rng) for p in script.cast}
+    speech = scene_speech(script)
+    speaking = {p.name: _speaking(speech, p.name, script.frames) for p in script.cast}
+    acting = {
+        p.name: perform(p, script.turns, speaking[p.name], config.script, acting_rng) for p in script.cast
+    }
     painter = Painter(script, acting, config.picture, picture_rng)
     crf = int(picture_rng.integers(config.picture.crf[0], config.picture.crf[1] + 1))
     mixed = mix(script, config.sound, sound_rng)
@@ -110,7 +113,7 @@ def compose_scene(
     end = Fraction(script.frames, 1) / CLIP_FPS
     write_video(path, _timed(painter.frames(), seen), end=end, sound=mixed.sound, crf=crf)
     about = {"seed": seed, "config": plain(config), "crf": crf, **_about(script, acting, painter, mixed)}
-    truth = _truth(name, script, acting, painter.size, mixed, seen, about)
+    truth = _truth(name, script, acting, painter.size, speech, speaking, seen, about)
     write_truth(out, truth)
     return path, truth
 
@@ -126,21 +129,20 @@ def _truth(
     script: Script,
     acting: dict[str, Performance],
     size: tuple[int, int],
-    mixed: Mixed,
+    speech: tuple[SpeechTurn, ...],
+    speaking: Speaking,
     seen: list[Faces],
     about: dict[str, Any],
 ) -> Truth:
-    speaking = {n: _speaking(mixed.speech, n, script.frames) for n in acting}
-    later = script.shots[1:]
     return Truth(
         name=name,
         frames=script.frames,
         width=size[0],
         height=size[1],
         duration_s=script.frames / float(CLIP_FPS),
-        cuts=tuple(shot.first for shot in later if not shot.fade),
-        soft=tuple((shot.first, shot.first + shot.fade - 1) for shot in later if shot.fade),
-        speech=mixed.speech,
+        cuts=script.cuts,
+        soft=script.soft,
+        speech=speech,
         faces=_faces(seen, size, speaking),
         moving_lips=_moving_lips(acting, seen),
         about=about,
@@ -157,7 +159,7 @@ def _speaking(speech: Sequence[SpeechTurn], name: str, frames: int) -> NDArray[n
     return speaking_T
 
 
-def _faces(seen: list[Faces], size: tuple[int, int], speaking: dict[str, NDArray[np.bool_]]) -> TruthFaces:
+def _faces(seen: list[Faces], size: tuple[int, int], speaking: Speaking) -> TruthFaces:
     rows = [(k, name, box_4) for k, faces in enumerate(seen) for name, box_4 in faces.items()]
     sides_4 = np.array([*size, *size], np.float32)
     return TruthFaces(
@@ -173,10 +175,9 @@ def _moving_lips(acting: dict[str, Performance], seen: list[Faces]) -> tuple[Spe
     spans = []
     for name, performance in acting.items():
         in_view_T = np.array([name in faces for faces in seen], np.bool_)
-        for first, end in bridge(runs_of(performance.lips_T & in_view_T), LIPS_BRIDGE):
-            if end - first >= LIPS_LEAST:
-                fps = float(CLIP_FPS)
-                spans.append(SpeechTurn(voice=name, start_s=first / fps, end_s=end / fps))
+        for first, end in runs_of(performance.lips_T & in_view_T):
+            fps = float(CLIP_FPS)
+            spans.append(SpeechTurn(voice=name, start_s=first / fps, end_s=end / fps))
     return tuple(sorted(spans, key=lambda s: (s.start_s, s.voice)))
 
 
@@ -195,8 +196,8 @@ def _about(script: Script, acting: dict[str, Performance], painter: Painter, mix
             }
             for n, s in enumerate(painter.settings)
         ],
-        "cut_frames": [shot.first for shot in script.shots[1:] if not shot.fade],
-        "soft_cuts": [[s.first, s.first + s.fade - 1] for s in script.shots[1:] if s.fade],
+        "cut_frames": list(script.cuts),
+        "soft_cuts": [list(span) for span in script.soft],
         "turns": [
             {
                 "person": t.person, "start": t.start / fps, "end": t.end / fps, "onscreen": t.person in seen,
@@ -220,4 +221,12 @@ def _shots_of(script: Script, name: str) -> list[int]:
 
 def _sources(person: Person) -> list[dict[str, Any]]:
     clips = {s.clip.sha256: s.clip for s in person.stretches}
-    return [{"name": c.name, "url": c.url, "sha256": c.sha256, "licence": c.licence} for c in clips.values()]
+    return [
+        {"name": c.name, "url": _address(c), "sha256": c.sha256, "licence": c.licence} for c in clips.values()
+    ]
+
+
+def _address(clip: Clip) -> str:
+    """Return where a clip can be had: scenes are published, so no folder of this machine is named."""
+    local = "://" not in clip.url or clip.url.startswith("file:")
+    return PurePosixPath(clip.url).name if local else clip.url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mitds.config import override, require
@@ -9,6 +10,11 @@ from mitds.pipeline.compose.analysis import AnalysisConfig
 from mitds.registry import unknown
 
 Range = tuple[float, float]
+
+
+def _require_shares(config: object, names: Sequence[str]) -> None:
+    for name in names:
+        require(0 <= getattr(config, name) <= 1, name, getattr(config, name), "0..1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +55,8 @@ class ScriptConfig:
         for name in ("turn_s", "gap_s", "shot_s"):
             low, high = getattr(self, name)
             require(0 < low <= high, name, (low, high), "two numbers above 0, the smaller first")
-        for name in ("long_gap", "overlap", "backchannel", "offscreen", "soft", "room", "frozen", "muted"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "0..1")
+        shares = ("long_gap", "overlap", "backchannel", "offscreen", "soft", "room", "frozen", "muted")
+        _require_shares(self, shares)
         require(self.frozen + self.muted <= 1, "frozen + muted", self.frozen + self.muted, "at most 1")
         require(self.shot_s[0] >= 1.5, "shot_s", self.shot_s, "at least 1.5 seconds")
 
@@ -72,6 +78,8 @@ class PictureConfig:
     crf: tuple[int, int] = (18, 26)
 
     def __post_init__(self) -> None:
+        require(bool(self.sizes), "sizes", self.sizes, "one size or more")
+        _require_shares(self, ("camera",))
         for width, height in self.sizes:
             require(
                 min(width, height) >= 160 and not (width % 2 or height % 2),
@@ -88,11 +96,11 @@ class SoundConfig:
     """How scenes sound; ratios are of speech to the other, dB.
 
     Attributes:
-        spread_db: Largest deviation of a voice from the common level, dB.
+        spread_db: Largest deviation of a voice from the common level, 0..20 dB.
         noise: Share of the scenes with background noise.
-        noise_db: Speech over noise.
+        noise_db: Speech over noise, -30..90 dB.
         music: Share of the scenes with music.
-        music_db: Speech over music.
+        music_db: Speech over music, -30..90 dB.
     """
 
     spread_db: float = 3.0
@@ -100,6 +108,13 @@ class SoundConfig:
     noise_db: Range = (12.0, 30.0)
     music: float = 0.15
     music_db: Range = (12.0, 24.0)
+
+    def __post_init__(self) -> None:
+        _require_shares(self, ("noise", "music"))
+        require(0 <= self.spread_db <= 20, "spread_db", self.spread_db, "0..20")
+        for name in ("noise_db", "music_db"):
+            low, high = getattr(self, name)
+            require(-30 <= low <= high <= 90, name, (low, high), "-30..90, the smaller first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +156,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "sound.noise_db=[3,15]", "sound.music=0.3", "sound.music_db=[6,18]",
     ),
     "room": ("script.room=1",),
-    "lips": ("script.muted=1", "script.frozen=0"),
+    "lips": ("script.muted=1", "script.frozen=0", "script.overlap=0", "script.backchannel=0"),
 }  # fmt: skip
 """Settings by preset name, laid over the defaults."""
 

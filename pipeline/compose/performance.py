@@ -67,19 +67,29 @@ class Performance:
 
 
 def perform(
-    person: Person, turns: Sequence[Turn], frames: int, config: ScriptConfig, rng: np.random.Generator
+    person: Person,
+    turns: Sequence[Turn],
+    speaking_T: NDArray[np.bool_],
+    config: ScriptConfig,
+    rng: np.random.Generator,
 ) -> Performance:
-    """Fill a scene with a person's footage: the turns' own, and in between what the settings ask for."""
+    """Fill a scene with a person's footage: the turns' own, and in between what the settings ask for.
+
+    Args:
+        person: Who is shown.
+        turns: Of everybody.
+        speaking_T: The frames of the scene in which this person is heard: turns hold breaths and pauses, too.
+        config: How often silent lips move.
+        rng: Draws the footage between turns.
+    """
     own = sorted((t for t in turns if t.person == person.name), key=lambda t: t.start)
     pieces: list[Piece] = []
-    speaking_T = np.zeros(frames, np.bool_)
     at = 0
     for turn in own:
         pieces += _listening(person, at, turn.start, pieces, config, rng)
         pieces.append(Piece(turn.start, turn.stretch, _forward(turn.source, turn.frames)))
-        speaking_T[turn.start : turn.end] = True
         at = turn.end
-    pieces += _listening(person, at, frames, pieces, config, rng)
+    pieces += _listening(person, at, len(speaking_T), pieces, config, rng)
     return _performance(person, pieces, speaking_T, config)
 
 
@@ -196,10 +206,11 @@ def _performance(
             rows_4T[2, fading], rows_4T[3, fading] = last.stretch, int(last.source_T[-1])
             other_T[fading] = 1 - (np.arange(fading.stop - fading.start) + 1) / (FADE + 1)
         last = piece
-    lips_T = ~speaking_T & ~_closed(person, rows_4T[0], rows_4T[1], config)
+    closed_T = _closed(person, rows_4T[0], rows_4T[1], config)
+    closed_T &= (other_T == 0) | _closed(person, rows_4T[2], rows_4T[3], config)
     return Performance(
         person=person, stretch_T=rows_4T[0], source_T=rows_4T[1], other_stretch_T=rows_4T[2],
-        other_source_T=rows_4T[3], other_T=other_T, lips_T=lips_T,
+        other_source_T=rows_4T[3], other_T=other_T, lips_T=~speaking_T & ~closed_T,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mitds.errors import UsageError
 from mitds.pipeline.compose.casting import Person
 from mitds.pipeline.compose.config import ComposeConfig, ScriptConfig
-from mitds.pipeline.compose.turns import FPS, TRIES, Turn, TurnDrawer, uniform
+from mitds.pipeline.compose.turns import FPS, Turn, TurnDrawer, uniform
 
 Layout = Literal["panels", "room"]
 
@@ -41,6 +41,16 @@ class Script:
     voices: tuple[Person, ...]
     turns: tuple[Turn, ...]
     shots: tuple[Shot, ...]
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """First frames of the shots that are cut to."""
+        return tuple(shot.first for shot in self.shots[1:] if not shot.fade)
+
+    @property
+    def soft(self) -> tuple[tuple[int, int], ...]:
+        """First and last frame of every dissolve: those that show both shots."""
+        return tuple((shot.first, shot.first + shot.fade - 1) for shot in self.shots[1:] if shot.fade)
 
 
 def draw_script(people: Sequence[Person], config: ComposeConfig, rng: np.random.Generator) -> Script:
@@ -88,12 +98,16 @@ def _fit(people: Sequence[Person], least: int, muted: float, rng: np.random.Gene
 
 
 def _draw_shots(names: list[str], frames: int, config: ScriptConfig, rng: np.random.Generator) -> list[Shot]:
+    """Draw shots that each show another group than the one before; one person alone is one shot.
+
+    A cut from somebody to the same person in the same running footage would be listed, and not be seen.
+    """
     shots: list[Shot] = []
     layout: Layout = "room" if rng.random() < config.room else "panels"
     first, least = 0, round(config.shot_s[0] * FPS)
     while first < frames:
         end = first + round(uniform(rng, config.shot_s) * FPS)
-        end = frames if frames - end < least else end
+        end = frames if len(names) == 1 or frames - end < least else end
         fade = int(rng.integers(8, 21)) if shots and rng.random() < config.soft else 0
         shown = _draw_view(names, shots[-1].people if shots else (), rng)
         shots.append(Shot(first=first, end=end, layout=layout, people=shown, fade=fade))
@@ -103,12 +117,12 @@ def _draw_shots(names: list[str], frames: int, config: ScriptConfig, rng: np.ran
 
 def _draw_view(names: list[str], before: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
     """Draw who is in view: another group than before, wherever there is one."""
+    if len(names) == 1:
+        return tuple(names)
     shown = before
-    for _ in range(TRIES):
+    while shown == before:
         count = int(rng.choice(np.arange(1, len(names) + 1), p=_weights(len(names))))
         shown = tuple(names[k] for k in sorted(rng.permutation(len(names))[:count]))
-        if shown != before:
-            break
     return shown
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mitds.errors import UsageError
 from mitds.manifests.records import Rights
+from mitds.media.files import VIDEOS
 from mitds.pipeline.compose.parts import Clip
 from mitds.pipeline.sources.fetch import fetch
 from mitds.pipeline.sources.lists import Entry, read_list
 from mitds.weights import cache_root, catalog
 
 LISTS = (".txt", ".csv", ".jsonl")
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 _NAMED = re.compile(r"(?P<name>[\w-]{1,40})=(?P<source>.+)")
 
 

@@ -16,7 +16,7 @@ from mitds.pipeline.compose.analysis import movement
 from mitds.pipeline.compose.casting import people_of
 from mitds.pipeline.compose.config import ScriptConfig
 from mitds.pipeline.compose.parts import Clip, Stretch
-from mitds.pipeline.compose.performance import perform, wander
+from mitds.pipeline.compose.performance import FADE, perform, wander
 from mitds.pipeline.compose.placing import Panel, Wish, carried, draw_camera, panel_views, panels
 from mitds.pipeline.compose.script import draw_script
 from mitds.pipeline.compose.sound import scene_speech
@@ -117,6 +117,28 @@ def test_scripts_fit_their_scene_and_depend_on_the_seed_alone(preset: str) -> No
         assert all(a.end < b.start for a, b in pairwise(own))
 
 
+@pytest.mark.parametrize("soft", [0, 1])
+def test_one_person_alone_is_one_shot_and_others_change_at_every_cut(soft: int) -> None:
+    settings = ["seconds=30", "script.shot_s=[2,4]", f"script.soft={soft}"]
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        alone = draw_script(PEOPLE, compose_config("mixed", ["people=[1,1]", *settings]), rng)
+        assert not alone.cuts
+        assert not alone.soft
+        several = draw_script(PEOPLE, compose_config("mixed", ["people=[2,2]", *settings]), rng)
+        assert len(several.cuts or several.soft) > 5
+        assert all(a.people != b.people for a, b in pairwise(several.shots))
+
+
+def test_with_the_preset_lips_one_voice_speaks_at_a_time() -> None:
+    said = ((1.0, 1.5), (3.0, 3.5), (5.0, 9.0))
+    people = people_of([stretch(name, said, face=k) for k, name in enumerate("abcd")], ScriptConfig())
+    for seed in range(8):
+        script = draw_script(people, compose_config("lips"), np.random.default_rng(seed))
+        assert len(script.turns) > 3
+        assert all(a.end <= b.start for a, b in pairwise(script.turns))
+
+
 def test_too_few_people_are_refused() -> None:
     with pytest.raises(UsageError, match="can be shown listening"):
         draw_script(PEOPLE[:1], ComposeConfig(), np.random.default_rng(0))
@@ -125,18 +147,32 @@ def test_too_few_people_are_refused() -> None:
 def test_a_listener_shows_closed_lips_and_a_speaker_the_turn() -> None:
     turn = Turn(person="a", stretch=0, source=20, start=100, frames=90)
     config = ScriptConfig(frozen=0, muted=0)
-    shown = perform(PEOPLE[0], [turn], 400, config, np.random.default_rng(0))
+    speaking_T = np.zeros(400, np.bool_)
+    speaking_T[105:180] = True
+    shown = perform(PEOPLE[0], [turn], speaking_T, config, np.random.default_rng(0))
     np.testing.assert_array_equal(shown.source_T[100:190], np.arange(20, 110))
     listening = np.r_[0:100, 190:400]
     assert (PEOPLE[0].stretches[0].moving_T[shown.source_T[listening]] <= config.lips_moving).all()
-    assert not shown.lips_T.any()
+    before_and_after = [*range(100, 105), *range(180, 185)]
+    assert np.flatnonzero(shown.lips_T).tolist() == before_and_after, "lips move where no voice is heard yet"
+
+
+def test_lips_that_are_seen_fading_away_are_labelled() -> None:
+    turn = Turn(person="a", stretch=0, source=20, start=100, frames=70)
+    speaking_T = np.zeros(400, np.bool_)
+    speaking_T[100:170] = True
+    config = ScriptConfig(frozen=0, muted=0)
+    shown = perform(PEOPLE[0], [turn], speaking_T, config, np.random.default_rng(0))
+    assert np.flatnonzero(shown.lips_T).tolist() == [*range(170, 170 + FADE)]
 
 
 def test_muted_lips_are_labelled() -> None:
-    shown = perform(PEOPLE[0], [], 400, ScriptConfig(frozen=0, muted=1), np.random.default_rng(0))
-    moving_T = PEOPLE[0].stretches[0].moving_T[shown.source_T] > 0.012
-    assert moving_T.sum() > 100
-    np.testing.assert_array_equal(shown.lips_T, moving_T)
+    silent_T, config = np.zeros(400, np.bool_), ScriptConfig(frozen=0, muted=1)
+    shown = perform(PEOPLE[0], [], silent_T, config, np.random.default_rng(0))
+    moving_T = PEOPLE[0].stretches[0].moving_T > 0.012
+    through_T = (shown.other_T > 0) & moving_T[shown.other_source_T]
+    assert shown.lips_T.sum() > 100
+    np.testing.assert_array_equal(shown.lips_T, moving_T[shown.source_T] | through_T)
 
 
 def test_quiet_footage_wanders_within_its_run_without_jumps() -> None:
@@ -200,10 +236,3 @@ def test_a_face_half_out_of_its_panel_is_no_face() -> None:
     assert kept is not None
     assert kept.tolist() == [100, 0, 106, 10]
     assert carried(box_4, move - np.array([[0, 0, 2], [0, 0, 0]]), Panel(100, 0, 50, 50)) is None
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"people"):
-        compose_config("plain", ["people=[3,2]"])
-    with pytest.raises(UsageError, match="preset"):
-        compose_config("plane")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mitds.errors import NotVideo, UsageError
 from mitds.manifests.records import Array
+from mitds.manifests.truth import Truth, read_truth
 from mitds.media import Frame
-from mitds.pipeline.compose import compose_config, picture, sound
+from mitds.pipeline.compose import compose, compose_config, composer, picture, sound
+from mitds.pipeline.compose.analysis import Analyst
 from mitds.pipeline.compose.casting import people_of
 from mitds.pipeline.compose.composer import compose_scene
 from mitds.pipeline.compose.config import ScriptConfig
-from mitds.pipeline.compose.parts import Stretch
-from mitds.pipeline.compose.performance import perform
+from mitds.pipeline.compose.parts import Clip, Stretch
+from mitds.pipeline.compose.performance import Performance, perform
 from mitds.pipeline.compose.picture import Painter
 from mitds.pipeline.compose.script import draw_script
 from mitds.pipeline.compose.sound import RATE, mix
@@ -58,7 +62,8 @@ def _painter(seed: int, *settings: str) -> Painter:
     config = compose_config("mixed", chosen)
     rng = np.random.default_rng(seed)
     script = draw_script(PEOPLE, config, rng)
-    acting = {p.name: perform(p, script.turns, script.frames, config.script, rng) for p in script.cast}
+    silent_T = np.zeros(script.frames, np.bool_)
+    acting = {p.name: perform(p, script.turns, silent_T, config.script, rng) for p in script.cast}
     painter = Painter(script, acting, config.picture, rng)
     painter.load()
     return painter
@@ -87,6 +92,19 @@ def test_a_dissolve_shows_both_shots_and_labels_the_stronger() -> None:
     assert set(middle[1]) in (set(before[1]), set(after[1]))
     mean = (before[0].astype(float) + after[0]) / 2
     assert np.abs(middle[0] - mean).mean() < 12 < np.abs(before[0].astype(float) - after[0]).mean()
+
+
+def test_soft_names_the_first_and_the_last_frame_that_show_both_shots() -> None:
+    painter = _painter(1, "people=[3,3]", "script.soft=1", "picture.camera=0")
+    hard = replace(painter.script, shots=tuple(replace(s, fade=0) for s in painter.script.shots))
+    cut = Painter(hard, painter.performances, painter.config, np.random.default_rng(0))
+    cut.settings = [replace(s, last=s.shot.end) for s in painter.settings]
+    cut.load()
+    both = zip(painter.frames(), cut.frames(), strict=True)
+    blended = [k for k, ((soft_HWC, _), (hard_HWC, _)) in enumerate(both) if (soft_HWC != hard_HWC).any()]
+    assert len(painter.script.soft) > 1
+    assert not painter.script.cuts
+    assert blended == [k for first, last in painter.script.soft for k in range(first, last + 1)]
 
 
 def test_no_voice_is_announced_by_its_background() -> None:
@@ -129,3 +147,67 @@ def test_a_scene_is_written_with_its_truth(tmp_path: Path) -> None:
     assert truth.faces.xyxy_R4.min() >= 0
     assert truth.faces.xyxy_R4.max() <= 1
     assert path.stat().st_size > 1000
+
+
+def _talker(name: str, face: int, url: str) -> Stretch:
+    """Somebody whose lips go on moving in a pause of .4 s."""
+    one = stretch(name, speech=((1.0, 2.0), (2.4, 4.0), (6.0, 9.0)), face=face)
+    return replace(one, clip=replace(one.clip, url=url))
+
+
+def test_whoever_is_silent_is_measured_closed_or_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: dict[str, Performance] = {}
+
+    def recorded(person: Any, *rest: Any) -> Performance:
+        acted[person.name] = perform(person, *rest)
+        return acted[person.name]
+
+    monkeypatch.setattr(composer, "perform", recorded)
+    people = people_of(
+        [_talker("a", 1, "/home/me/a.mp4"), _talker("b", 2, "https://x.org/b")], ScriptConfig()
+    )
+    chosen = [
+        "seconds=16",
+        "picture.sizes=[[160,160]]",
+        "people=[2,2]",
+        "script.soft=1",
+        "script.shot_s=[4,5]",
+    ]
+    _, truth = compose_scene(people, tmp_path, compose_config("plain", chosen), seed=3)
+    assert truth.faces is not None
+    within = 0
+    for k, name, speaking in zip(
+        truth.faces.frame_R, truth.faces.person_R, truth.faces.speaking_R, strict=True
+    ):
+        shown, middle_s = acted[name], (k + 0.5) / 25
+        listed = any(s.voice == name and s.start_s <= middle_s < s.end_s for s in truth.moving_lips)
+        closed = all(shown.person.stretches[n].moving_T[at] <= 0.015 for n, at, _ in shown.shown(k))
+        assert listed is not (speaking or closed), (k, name)
+        within += listed
+    assert within > 20
+    _reads_back(tmp_path, truth)
+
+
+def _reads_back(folder: Path, truth: Truth) -> None:
+    read = read_truth(folder, truth.name)
+    assert read.soft == truth.soft
+    assert read.soft
+    assert read.about["soft_cuts"] == [list(span) for span in truth.soft]
+    urls = [s["url"] for person in read.about["persons"].values() for s in person["sources"]]
+    assert sorted(urls) == ["a.mp4", "https://x.org/b"], (
+        "a scene names no folder of the machine it was made on"
+    )
+
+
+def test_the_error_says_why_clips_were_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stretches(self: object, clip: Clip) -> list[Stretch]:
+        if clip.name == "a.mp4":
+            raise NotVideo("there is no picture")
+        return []
+
+    monkeypatch.setattr(Analyst, "stretches", stretches)
+    clips = [stretch(name).clip for name in "ab"]
+    with pytest.raises(UsageError, match=r"a\.mp4: there is no picture; b\.mp4: nobody is alone"):
+        compose(clips, tmp_path)
