@@ -1,12 +1,13 @@
 """Who is who and who speaks, over one source, from sound and picture together.
 
-Voices told apart by ear and faces scored frame by frame meet here, in four steps:
+Voices told apart by ear and faces scored frame by frame meet here, in five steps:
 
 1. one posterior over all pairings of voices and faces, with nobody as a further owner (`binder`);
 2. each face's speaking probability, frame by frame, given whose the voices are (`fusion`);
 3. speech that is seen but was not heard as that person's goes to their voice, new where they had none
    (`seen_speech`);
-4. where speech changed hands, the first two are done again with the purer voices.
+4. where speech changed hands, the first two are done again with the purer voices;
+5. turns lose the pauses that their owner is seen to make (`trimming`).
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from mitds.annotators.binding.binder import BinderConfig, Ownership, bindings_of
 from mitds.annotators.binding.evidence import ShotEvidence, shot_evidence
 from mitds.annotators.binding.fusion import FusionConfig, fuse
 from mitds.annotators.binding.seen_speech import NewVoice, SeenSpeech, SeenSpeechConfig, revise, seen_speech
+from mitds.annotators.binding.trimming import Span, TrimConfig, silences, trim
 from mitds.manifests.records import Array, Binding, FaceTrack, SpeakingScores, Voices
 from mitds.time import Grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointConfig:
-    """Settings of the three parts."""
+    """Settings of the parts."""
 
     binder: BinderConfig = field(default_factory=BinderConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     seen: SeenSpeechConfig = field(default_factory=SeenSpeechConfig)
+    trim: TrimConfig = field(default_factory=TrimConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def solve(
     names = revised.voices.voices[len(voices.voices) :]
     for name, voice in zip(names, revised.new, strict=True):
         bindings.append(_binding(identities[voice.identity], name, voice, config.binder))
-    return Joint(revised.voices, tuple(bindings), evidence, speaking)
+    silent_V = [_silences(b, shots, identities, speaking, sound_start, config.trim) for b in bindings]
+    return Joint(trim(revised.voices, silent_V, config.trim), tuple(bindings), evidence, speaking)
 
 
 def _weigh(
@@ -119,6 +123,25 @@ def _seen(
         for span in seen_speech(
             heard, speaking_IT, ownership, shot.grid, float(shot.grid.start - sound_start), config.seen
         )
+    ]
+
+
+def _silences(
+    binding: Binding,
+    shots: Sequence[ShotView],
+    identities: Sequence[str],
+    speaking: Sequence[Array],
+    sound_start: Fraction,
+    config: TrimConfig,
+) -> list[Span]:
+    """Return where the owner of a voice is seen silent, on the sound's clock."""
+    if binding.identity is None or binding.probability < config.sure:
+        return []
+    row = identities.index(binding.identity)
+    return [
+        span
+        for shot, speaking_IT in zip(shots, speaking, strict=True)
+        for span in silences(speaking_IT[row], float(shot.grid.start - sound_start), config)
     ]
 
 

@@ -227,5 +227,6 @@ def test_joint_scores_lie_between_both_and_fall_back_on_the_network() -> None:
     )
     net_T = config.lr_asd.calibration.log_odds(net.logit_T)
     lips_T = lip_scorer.calibration.log_odds(lips.logit_T)
-    np.testing.assert_allclose(joint.logit_T[:80], (net_T + lips_T)[:80] / 2, rtol=1e-5)
+    both_T = net_T + config.lip_share * (lips_T - net_T)
+    np.testing.assert_allclose(joint.logit_T[:80], both_T[:80], rtol=1e-5)
     np.testing.assert_array_equal(joint.logit_T[80:95], net_T[80:95])

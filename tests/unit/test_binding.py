@@ -50,12 +50,12 @@ def known(owner_VI: list[list[float]]) -> Ownership:
     return Ownership(owner, 1 - owner.sum(axis=1), np.ones_like(owner))
 
 
-def test_voices_find_their_faces_whichever_way_round():
+def test_voices_find_their_faces_whichever_way_round() -> None:
     assert [b.identity for b in bind([conversation()], PEOPLE, VOICES)] == ["P0", "P1"]
     assert [b.identity for b in bind([conversation(lips=(1, 0))], PEOPLE, VOICES)] == ["P1", "P0"]
 
 
-def test_voice_over_silent_faces_is_offscreen_and_not_an_abstention():
+def test_voice_over_silent_faces_is_offscreen_and_not_an_abstention() -> None:
     shot = conversation()
     shot.logit_IT[:] = -3
     for binding in bind([shot], PEOPLE, VOICES):
@@ -64,7 +64,7 @@ def test_voice_over_silent_faces_is_offscreen_and_not_an_abstention():
         assert binding.probability > 0.9
 
 
-def test_equal_lips_make_the_binder_abstain():
+def test_equal_lips_make_the_binder_abstain() -> None:
     shot = conversation()
     shot.logit_IT[:] = 3
     for binding in bind([shot], PEOPLE, VOICES):
@@ -73,14 +73,14 @@ def test_equal_lips_make_the_binder_abstain():
         assert binding.probability == pytest.approx(0.5, abs=0.1)
 
 
-def test_lips_that_move_under_every_voice_claim_none_that_has_a_better_owner():
+def test_lips_that_move_under_every_voice_claim_none_that_has_a_better_owner() -> None:
     shot = conversation(strength=4)
     shot.logit_IT[1] = 4  # chews all along, and talks in the second half
     first, second = bind([shot], PEOPLE, VOICES)
     assert (first.identity, second.identity) == ("P0", "P1")
 
 
-def test_a_face_out_of_view_while_a_voice_talks_is_a_worse_owner_than_one_in_view():
+def test_a_face_out_of_view_while_a_voice_talks_is_a_worse_owner_than_one_in_view() -> None:
     shot = conversation()
     shot.logit_IT[:] = 0.5
     shot.logit_IT[1, :100] = np.nan
@@ -89,7 +89,7 @@ def test_a_face_out_of_view_while_a_voice_talks_is_a_worse_owner_than_one_in_vie
     assert owner_VI[0, 1] > 0.01  # but it may be
 
 
-def test_a_voice_is_nobodys_for_certain_only_if_everybody_was_seen_or_has_a_voice():
+def test_a_voice_is_nobodys_for_certain_only_if_everybody_was_seen_or_has_a_voice() -> None:
     shot = conversation()
     shot.logit_IT[0, 100:] = -6  # P0 owns V0, and is silent under V1
     shot.logit_IT[1] = np.nan  # P1 is never seen while somebody talks
@@ -100,19 +100,19 @@ def test_a_voice_is_nobodys_for_certain_only_if_everybody_was_seen_or_has_a_voic
     assert second.probability < alone.probability
 
 
-def test_too_little_speech_in_view_makes_the_binder_abstain():
+def test_too_little_speech_in_view_makes_the_binder_abstain() -> None:
     shot = conversation(frames=12)
     assert all(b.abstained for b in bind([shot], PEOPLE, VOICES))
 
 
-def test_evidence_adds_up_over_shots():
+def test_evidence_adds_up_over_shots() -> None:
     weak = [conversation(frames=20, strength=1.0) for _ in range(8)]
     one, many = bind(weak[:1], PEOPLE, VOICES)[0], bind(weak, PEOPLE, VOICES)[0]
     assert many.probability > one.probability
     assert many.identity == "P0"
 
 
-def test_a_face_has_one_voice_and_the_weaker_claim_is_not_its_own():
+def test_a_face_has_one_voice_and_the_weaker_claim_is_not_its_own() -> None:
     shot = conversation(strength=5, lips=(0, 0))
     shot.logit_IT[0, 100:] = 0.5
     first, second = bind([shot], PEOPLE, VOICES)
@@ -120,27 +120,32 @@ def test_a_face_has_one_voice_and_the_weaker_claim_is_not_its_own():
     assert second.identity is None
 
 
-def test_two_equal_claims_on_one_face_are_left_in_doubt():
-    both = bind([conversation(lips=(0, 0))], PEOPLE, VOICES)
+def test_two_equal_claims_on_one_face_are_left_in_doubt() -> None:
+    both = bind([conversation(strength=1.0, lips=(0, 0))], PEOPLE, VOICES)
     assert [b.abstained for b in both] == [True, True]
 
 
-def test_no_faces_and_no_voices():
+def test_lips_that_clearly_fit_two_voices_own_both() -> None:
+    """Diarization took one person for two."""
+    both = bind([conversation(strength=6.0, lips=(0, 0))], PEOPLE, VOICES)
+    assert [b.identity for b in both] == ["P0", "P0"]
+
+
+def test_no_faces_and_no_voices() -> None:
     (alone,) = bind([shot_of(np.zeros((0, 50)), np.ones((50, 1)))], [], ["V0"])
     assert alone.identity is None
     assert alone.abstained  # nothing was seen
     assert bind([shot_of(np.zeros((2, 50)), np.zeros((50, 0)))], PEOPLE, []) == []
 
 
-def by_counting(odds_VI: np.ndarray, single: float) -> np.ndarray:
+def by_counting(odds_VI: np.ndarray, single: float, again: float) -> np.ndarray:
     """Enumerate all matchings."""
     voices, faces = odds_VI.shape
     total, pair = 0.0, np.zeros_like(odds_VI)
     for choice in product(range(-1, faces), repeat=voices):
         taken = [c for c in choice if c >= 0]
-        if len(set(taken)) < len(taken):
-            continue
-        weight = np.exp(sum(odds_VI[v, c] if c >= 0 else single for v, c in enumerate(choice)))
+        price = again * (len(taken) - len(set(taken)))
+        weight = np.exp(sum(odds_VI[v, c] if c >= 0 else single for v, c in enumerate(choice)) - price)
         total += weight
         for v, c in enumerate(choice):
             if c >= 0:
@@ -148,16 +153,17 @@ def by_counting(odds_VI: np.ndarray, single: float) -> np.ndarray:
     return pair / total
 
 
-def test_matching_is_exact_without_loops_and_close_with_them():
+@pytest.mark.parametrize("again", [0.0, 1.0, 3.0, 50.0])
+def test_matching_is_exact_without_loops_and_close_with_them(again: float) -> None:
     tree = np.array([[2.0, -30.0, -30.0], [1.0, 0.5, -30.0], [-30.0, 1.5, 3.0]])
-    assert matching_marginals(tree, 0.3)[0] == pytest.approx(by_counting(tree, 0.3), abs=1e-6)
+    assert matching_marginals(tree, 0.3, again)[0] == pytest.approx(by_counting(tree, 0.3, again), abs=1e-6)
     loopy = np.random.default_rng(5).normal(0, 2, (3, 4))
-    pair, single = matching_marginals(loopy, 0.0)
-    assert pair == pytest.approx(by_counting(loopy, 0.0), abs=0.05)
+    pair, single = matching_marginals(loopy, 0.0, again)
+    assert pair == pytest.approx(by_counting(loopy, 0.0, again), abs=0.05)
     assert pair.sum(axis=1) + single == pytest.approx(np.ones(3))
 
 
-def test_fusion_silences_moving_lips_under_a_voice_bound_elsewhere():
+def test_fusion_silences_moving_lips_under_a_voice_bound_elsewhere() -> None:
     shot = conversation()
     shot.logit_IT[1, :100] = 1.0
     fused = fuse(shot, known([[1, 0], [0, 1]]), FusionConfig())
@@ -166,14 +172,14 @@ def test_fusion_silences_moving_lips_under_a_voice_bound_elsewhere():
 
 
 @pytest.mark.parametrize("scorer", sorted(FITTED))
-def test_weights_of_every_scorer_make_sense(scorer: str):
+def test_weights_of_every_scorer_make_sense(scorer: str) -> None:
     weights = fitted(scorer)
     assert weights.scorer > 0
     assert weights.own_voice > 2 > 0 > weights.other_face
     assert weights.out_of_view < 0 < weights.unnamed_overlap
 
 
-def test_a_second_voice_that_nobody_could_name_lets_clear_lips_speak():
+def test_a_second_voice_that_nobody_could_name_lets_clear_lips_speak() -> None:
     shot = conversation()
     shot.logit_IT[1, :100] = 5.0
     alone = fuse(shot, known([[1, 0], [0, 1]]), FusionConfig())[1, :100]
@@ -183,7 +189,7 @@ def test_a_second_voice_that_nobody_could_name_lets_clear_lips_speak():
     assert together.min() > 0.8
 
 
-def test_fusion_keeps_absence():
+def test_fusion_keeps_absence() -> None:
     shot = conversation()
     shot.logit_IT[0, 10:20] = np.nan
     fused = fuse(shot, known([[1, 0], [0, 1]]), FusionConfig())
@@ -191,7 +197,7 @@ def test_fusion_keeps_absence():
     assert np.isfinite(fused[1]).all()
 
 
-def test_a_voice_in_doubt_pushes_less_than_a_sure_one():
+def test_a_voice_in_doubt_pushes_less_than_a_sure_one() -> None:
     shot = conversation(strength=0.0)
     sure, doubt = (
         fuse(shot, known([[p, 1 - p], [1 - p, p]]), FusionConfig())[0, :100].mean() for p in (1.0, 0.5)
@@ -199,7 +205,7 @@ def test_a_voice_in_doubt_pushes_less_than_a_sure_one():
     assert doubt < sure
 
 
-def test_sound_is_laid_on_the_grid_by_time():
+def test_sound_is_laid_on_the_grid_by_time() -> None:
     steps = np.zeros((100, 1), np.float32)
     steps[50:60] = 1  # heard from 0.50 s to 0.60 s of the sound
     grid = Grid(Fraction(10), 50)
@@ -223,7 +229,7 @@ def silence(overlap_F: np.ndarray | None) -> Voices:
     )
 
 
-def test_shot_evidence_puts_tracks_in_identity_rows():
+def test_shot_evidence_puts_tracks_in_identity_rows() -> None:
     track = FaceTrack(
         track=0,
         first=5,
@@ -245,7 +251,7 @@ def test_shot_evidence_puts_tracks_in_identity_rows():
 
 
 @pytest.mark.parametrize("overlap_F", [None, np.linspace(0, 1, 100, dtype=np.float32)])
-def test_overlap_travels_with_the_voices(overlap_F: np.ndarray | None):
+def test_overlap_travels_with_the_voices(overlap_F: np.ndarray | None) -> None:
     voices = voices_from_npz(voices_to_npz(silence(overlap_F)))
     grid = Grid(Fraction(0), 20)
     heard_T = shot_evidence(grid, [], [], [], voices, Fraction(0)).overlap_T

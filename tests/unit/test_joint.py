@@ -84,7 +84,7 @@ def owners(joint: Joint) -> dict[str, str | None]:
     return {b.voice: b.identity for b in joint.bindings}
 
 
-def test_what_sound_and_picture_agree_on_stays_as_it_was_heard():
+def test_what_sound_and_picture_agree_on_stays_as_it_was_heard() -> None:
     voices = heard((0, 0, 4), (1, 4, 8))
     joint = solved([talking((0, 4)), talking((4, 8))], voices)
     assert joint.voices is not None
@@ -93,7 +93,7 @@ def test_what_sound_and_picture_agree_on_stays_as_it_was_heard():
     assert joint.speaking[0][0, 10:90].min() > 0.9
 
 
-def test_somebody_heard_only_over_others_gets_a_voice_by_sight():
+def test_somebody_heard_only_over_others_gets_a_voice_by_sight() -> None:
     joint = solved([talking((0, 8)), talking((3, 5))], heard((0, 0, 8), overlap=(3, 5)))
     assert owners(joint) == {"V0": "P0", "V1": "P1"}
     assert turns_of(joint, "V1") == [pytest.approx((3, 5), abs=0.05)]
@@ -103,12 +103,12 @@ def test_somebody_heard_only_over_others_gets_a_voice_by_sight():
     assert np.isnan(joint.voices.embedding_VD[1]).all()  # nobody heard it alone
 
 
-def test_moving_lips_get_no_voice_where_one_voice_alone_is_heard():
+def test_moving_lips_get_no_voice_where_one_voice_alone_is_heard() -> None:
     joint = solved([talking((0, 8)), talking((3, 5))], heard((0, 0, 8)))
     assert owners(joint) == {"V0": "P0"}
 
 
-def test_two_like_voices_taken_for_one_are_told_apart_by_sight():
+def test_two_like_voices_taken_for_one_are_told_apart_by_sight() -> None:
     """P0 talks twice, and P1 between; by ear the first two are one voice, and P1's last word another's."""
     voices = heard((0, 0, 6), (1, 7, 8))
     joint = solved([talking((0, 4)), talking((4, 6), (7, 8))], voices)
@@ -117,21 +117,37 @@ def test_two_like_voices_taken_for_one_are_told_apart_by_sight():
     assert turns_of(joint, "V1") == [pytest.approx((4, 6), abs=0.05), (7, 8)]
 
 
-def test_a_voice_from_off_screen_stays_nobodys():
+def test_a_pause_that_is_seen_but_not_heard_parts_a_turn() -> None:
+    joint = solved([talking((0, 3), (3.4, 8))], heard((0, 0, 8)))
+    assert turns_of(joint, "V0") == [pytest.approx((0, 3), abs=0.05), pytest.approx((3.4, 8), abs=0.05)]
+
+
+def test_a_longer_stretch_that_sight_denies_stays_as_heard() -> None:
+    """It is somebody's speech, whoever's."""
+    joint = solved([talking((0, 3), (5, 8))], heard((0, 0, 8)))
+    assert turns_of(joint, "V0") == [(0, 8)]
+
+
+def test_the_voice_of_nobody_in_view_is_not_cut_by_a_silent_face() -> None:
+    joint = solved([talking()], heard((0, 0, 4), (0, 4.3, 8)))
+    assert turns_of(joint, "V0") == [(0, 4), (4.3, 8)]
+
+
+def test_a_voice_from_off_screen_stays_nobodys() -> None:
     joint = solved([talking((0, 3))], heard((0, 0, 3), (1, 4, 8)))
     assert owners(joint) == {"V0": "P0", "V1": None}
     assert not joint.bindings[1].abstained
     assert joint.speaking[0][0, 110:190].max() < 0.1
 
 
-def test_without_sound_there_is_nothing_to_say():
+def test_without_sound_there_is_nothing_to_say() -> None:
     joint = solve([view(np.stack([np.full(FRAMES, np.nan)]))], ["P0"], None, Fraction(0))
     assert joint.voices is None
     assert joint.bindings == ()
     assert np.isnan(joint.speaking[0]).all()
 
 
-def test_a_late_sound_is_laid_where_it_belongs():
+def test_a_late_sound_is_laid_where_it_belongs() -> None:
     voices = heard((0, 0, 4), (1, 4, 7))
     shot = view(np.stack([talking((1, 5)), talking((5, 8))]))
     joint = solve([shot], ["P0", "P1"], voices, Fraction(1))
