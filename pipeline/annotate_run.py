@@ -1,4 +1,4 @@
-"""The course of an annotate run: what follows what, what ends how, and the packing of the clips in order."""
+"""The course of an annotate run: what follows what, and what ends how."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 from mitds.manifests.codec import to_json
 from mitds.manifests.ledger import FunnelRow, Kind, Ledger, funnel
 from mitds.manifests.records import Clip
-from mitds.manifests.schemas import write_clips
-from mitds.manifests.shards import ShardWriter
 from mitds.pipeline.curation import judged
 from mitds.pipeline.ends import Ends
 from mitds.pipeline.near_duplicates import NearDuplicates
+from mitds.pipeline.packing import Lot, Packed, pack
 from mitds.pipeline.runner import Job, Outcome
 from mitds.pipeline.settings import AnnotateConfig
 from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
 from mitds.pipeline.stages.people import PeopleResult
-from mitds.pipeline.work import Work, remove_stale
+from mitds.pipeline.work import Work
 from mitds.store import write_bytes
 
 
@@ -35,7 +34,7 @@ class AnnotateResult:
 
     out: Path
     funnel: list[FunnelRow]
-    clips: list[tuple[Clip, str | None]]
+    clips: Packed
     failures: list[tuple[str, str]]
 
     @property
@@ -69,7 +68,6 @@ class AnnotateRun:
         self._config, self._out, self._work = config, out, work
         self._ends = Ends(Ledger(work.root / "ledger.jsonl"))
         self._inputs: dict[Kind, int] = {"source": len(sources), "shot": len(self._shots), "clip": 0}
-        self._packed: list[tuple[Clip, str | None]] = []
         self._after: dict[str, Callable[[str, Outcome], Iterable[Job]]] = {
             "faces": self._after_faces,
             "voices": self._after_voices,
@@ -89,7 +87,7 @@ class AnnotateRun:
             if item.sound is not None:
                 yield Job(stage="voices", item=key, payload=item, media_s=float(item.sound.duration))
             for shot in item.shots:
-                yield Job(stage="faces", item=shot.shot.key, payload=shot, media_s=_seconds(shot))
+                yield Job(stage="faces", item=shot.shot.key, payload=shot, media_s=shot.seconds)
 
     def follow_ups(self, job: Job, outcome: Outcome) -> Iterable[Job]:
         """Return the jobs that can start now that one has ended."""
@@ -117,7 +115,7 @@ class AnnotateRun:
 
     def _speaking_job(self, progress: _Progress, key: str) -> Job:
         shot = self._shots[key]
-        return Job(stage="speaking", item=key, payload=(shot, progress.item.sound), media_s=_seconds(shot))
+        return Job(stage="speaking", item=key, payload=(shot, progress.item.sound), media_s=shot.seconds)
 
     def _after_speaking(self, key: str, outcome: Outcome) -> Iterable[Job]:
         return self._shot_ended(self._sources[self._shots[key].shot.source_id[:16]], key, "speaking", outcome)
@@ -130,7 +128,7 @@ class AnnotateRun:
         shot = self._shots[key]
         if outcome.ok:
             progress.ready.append(shot)
-        self._ends.ended("shot", key, stage, outcome, _seconds(shot))
+        self._ends.ended("shot", key, stage, outcome, shot.seconds)
         yield from self._people_job(progress)
 
     def _people_job(self, progress: _Progress) -> Iterable[Job]:
@@ -138,7 +136,7 @@ class AnnotateRun:
         if progress.sound_ready and not progress.to_score:
             ready = tuple(sorted(progress.ready, key=lambda s: s.shot.index))
             item = replace(progress.item, shots=ready)
-            yield Job(stage="people", item=item.key, payload=item, media_s=sum(_seconds(s) for s in ready))
+            yield Job(stage="people", item=item.key, payload=item, media_s=sum(s.seconds for s in ready))
 
     def _after_people(self, key: str, outcome: Outcome) -> Iterable[Job]:
         progress = self._sources[key]
@@ -215,44 +213,32 @@ class AnnotateRun:
         progress.failed = True
         self._ends.ended("source", progress.item.key, stage, outcome, None)
         for key in sorted(progress.to_score):
-            self._ends.ended("shot", key, stage, outcome, _seconds(self._shots[key]))
+            self._ends.ended("shot", key, stage, outcome, self._shots[key].seconds)
 
     def finish(self) -> AnnotateResult:
         """Compare the clips with each other, pack the shards in the order of the sources, and check the sums."""
         self._find_near_duplicates()
-        with (
-            ShardWriter("clips-%06d.tar", self._out) as kept,
-            ShardWriter("rejected-%06d.tar", self._out) as rejected,
-            ShardWriter("sources-%06d.tar", self._out) as labels,
-        ):
-            for key, progress in self._sources.items():
-                if progress.people is None:
-                    continue
-                labels.add(key, progress.people.labels)
-                for clip, files in self._clips_of(progress):
-                    writer = kept if clip.status == "kept" else rejected
-                    written = files if self._goes_on(clip) else None
-                    self._packed.append((clip, writer.add(clip.key, written) if written else None))
-        for writer in (kept, rejected, labels):
-            remove_stale(self._out, writer.paths, writer.pattern)
-        write_clips(self._out / "clips.parquet", self._packed)
+        packed = pack(self._lots(), self._out, keep_all=self._config.keep_all)
         self._ends.ledger.publish(self._out / "ledger.jsonl")
         ends = self._ends.ledger.ends()
         failures = [(f"{e.kind} {e.item}", e.detail) for e in ends if e.status == "failed"]
-        return AnnotateResult(self._out, funnel(ends, self._inputs), self._packed, failures)
+        return AnnotateResult(self._out, funnel(ends, self._inputs), packed, failures)
 
-    def _clips_of(self, progress: _Progress) -> list[tuple[Clip, dict[str, Path] | None]]:
-        """Return a source's candidates as they stand now, in order, with the files of those that were made."""
-        planned = progress.people.clips if progress.people else ()
-        keys = [item.clip.key for item in planned]
-        return [(self._clip_items[key].clip, progress.files.get(key)) for key in keys]
+    def _lots(self) -> list[Lot]:
+        """Return each source's candidates as they stand now, with the files of those that were made."""
+        lots = []
+        for key, progress in self._sources.items():
+            if progress.people is not None:
+                planned = [item.clip.key for item in progress.people.clips]
+                made = [(self._clip_items[clip].clip, progress.files.get(clip)) for clip in planned]
+                lots.append(Lot(key, progress.people.labels, made))
+        return lots
 
     def _find_near_duplicates(self) -> None:
         """Compare each clip with the kept ones of the sources before its own, whatever order they were made in."""
         if "duplicates" not in self._config.quality.measures:
             return
-        pairs = [pair for progress in self._sources.values() for pair in self._clips_of(progress)]
-        made = [(clip, files) for clip, files in pairs if files is not None]
+        made = [(clip, files) for lot in self._lots() for clip, files in lot.clips if files is not None]
         known = NearDuplicates(self._work, [clip for clip, _ in made])
         for place, (clip, files) in enumerate(made):
             scores, twin = known.compare(place)
@@ -261,7 +247,3 @@ class AnnotateRun:
             write_bytes(files["json"], to_json(clip).encode())
             if clip.status == "kept":
                 known.keep(place)
-
-
-def _seconds(shot: ShotItem) -> float:
-    return float(shot.shot.end - shot.shot.start)

@@ -37,7 +37,7 @@ _RULES = {
     "min_dnsmos_ovr": ("poor_speech", "speech sounds too poor"),
     "max_voiceover_share": ("voice_over", "a voice is heard for too long while nobody in view speaks"),
     "max_extra_voice_share": ("extra_voices", "more voices are heard at once than faces are in view"),
-    "max_foreign_voice_share": ("foreign_voice", "a face talks under voices that belong to others"),
+    "max_foreign_voice_share": ("foreign_voice", "a face talks under voices that belong to nobody in view"),
     "min_sync_steadiness": ("dubbed", "the lips do not follow the sound"),
     "max_duplicate_share": ("near_duplicate", "another source shows or says the same"),
 }

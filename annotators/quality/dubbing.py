@@ -4,7 +4,7 @@ No single sign finds every kind, so each is a number of its own:
 
 - a voice while every face in view keeps still: `voiceover_share` (an interpreter or a narrator over listeners);
 - more voices at once than faces in view: `extra_voice_share` (an interpreter over the original);
-- a face that talks under voices that belong to others: `foreign_voice_share` (needs bindings);
+- a face that talks under voices that belong to nobody in view: `foreign_voice_share` (needs bindings);
 - lips that do not follow the sound: `sync_steadiness` and `sync_lag_s`, from the scores of an active speaker
   network asked again with the sound moved (`synchrony`). Where a mouth makes the sound, windows all over the clip
   score best at the same lag; under a foreign voice each window has its own, or the best lies at the rim.
@@ -18,23 +18,16 @@ most .02 for the 12.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.annotators.asd.lip_signals import fill_gaps, known_runs, motion, relative_opening
 from mitds.config import require
 from mitds.manifests.records import Array
 from mitds.time import CLIP_FPS
 
 Mask = NDArray[np.bool_]
-
-MOTION_SIGMA = 8.0
-"""Gaussian window of the lips' movement, frames."""
-LONGEST_GAP = 5
-"""Frames without lips that are interpolated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +37,6 @@ class DubbingConfig:
     Attributes:
         speaking_threshold: Probability from which a face speaks.
         heard_threshold: Probability from which somebody, or a voice, is heard.
-        moving: Syllabic movement of the lips, in face sizes, from which they move.
         window_s: Seconds of a window that has a lag of its own.
         step_s: Seconds between windows.
         least_heard: Share of a window that must be speech.
@@ -54,7 +46,6 @@ class DubbingConfig:
 
     speaking_threshold: float = 0.5
     heard_threshold: float = 0.5
-    moving: float = 0.012
     window_s: float = 3.0
     step_s: float = 0.48
     least_heard: float = 0.4
@@ -65,7 +56,7 @@ class DubbingConfig:
         for name in ("speaking_threshold", "heard_threshold", "least_heard"):
             value = getattr(self, name)
             require(0 < value < 1, name, value, "between 0 and 1")
-        for name in ("moving", "window_s", "step_s"):
+        for name in ("window_s", "step_s"):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.least_windows >= 1, "least_windows", self.least_windows, "1 or more")
 
@@ -75,8 +66,7 @@ def measure_dubbing(
     activity_TV: Array,
     speech_T: Array,
     *,
-    owner_V: Sequence[int | None] | None = None,
-    moving_NT: Mask | None = None,
+    foreign_TV: Mask | None = None,
     config: DubbingConfig = DubbingConfig(),
 ) -> dict[str, float]:
     """Measure how badly the voices of a clip fit its faces.
@@ -85,8 +75,7 @@ def measure_dubbing(
         speaking_NT: Probability that each face speaks; NaN where it is not in view or not judged.
         activity_TV: Probability that each voice is heard.
         speech_T: Probability that anybody is heard.
-        owner_V: Row of the face each voice is bound to, None for voices of nobody in view; None without bindings.
-        moving_NT: Where lips move (`lips_move`); without it, where the face is judged to speak.
+        foreign_TV: Where each voice is known to belong to nobody in view; None without bindings.
         config: How it is measured.
 
     Returns:
@@ -103,33 +92,10 @@ def measure_dubbing(
         "voiceover_share": ~speaks_NT.any(0),
         "extra_voice_share": heard_TV.sum(1) > view_NT.sum(0),
     }
-    if owner_V is not None:
-        moves_NT = view_NT & (speaks_NT if moving_NT is None else moving_NT)
-        misfits["foreign_voice_share"] = _foreign(moves_NT, heard_TV, owner_V)
+    if foreign_TV is not None:
+        strange_T = (heard_TV & foreign_TV).any(1) & ~(heard_TV & ~foreign_TV).any(1)
+        misfits["foreign_voice_share"] = speaks_NT.any(0) & strange_T
     return {name: float(misfit_T[judged_T].mean()) for name, misfit_T in misfits.items()}
-
-
-def _foreign(moves_NT: Mask, heard_TV: Mask, owner_V: Sequence[int | None]) -> Mask:
-    """Return where some face moves its lips, voices are heard, and none of them is that of a moving face."""
-    owned_T = np.zeros(moves_NT.shape[1], np.bool_)
-    for voice, owner in enumerate(owner_V):
-        if owner is not None:
-            owned_T |= heard_TV[:, voice] & moves_NT[owner]
-    return np.asarray(moves_NT.any(0) & heard_TV.any(1) & ~owned_T)
-
-
-def lips_move(lips_T2: Array, config: DubbingConfig = DubbingConfig()) -> Mask:
-    """Return where lips move at the rate of syllables; False where they are not seen.
-
-    Args:
-        lips_T2: Opening of the inner lips and size of the face, px (`lip_signals.lip_opening`); NaN where unknown.
-        config: How it is measured.
-    """
-    filled_T2 = fill_gaps(lips_T2.astype(np.float64), LONGEST_GAP)
-    moves_T = np.zeros(len(lips_T2), np.bool_)
-    for run in known_runs(filled_T2):
-        moves_T[run] = motion(relative_opening(filled_T2[run]), MOTION_SIGMA) > np.log(config.moving)
-    return moves_T
 
 
 def measure_synchrony(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mitds.annotators.binding.evidence import on_grid
 from mitds.annotators.quality.dubbing import measure_dubbing, measure_synchrony
@@ -13,14 +14,12 @@ from mitds.annotators.quality.registry import SCORES
 from mitds.annotators.quality.sound import SoundMeter
 from mitds.annotators.quality.synchrony import MovedScores
 from mitds.manifests.codec import unpack_arrays, voices_from_npz
-from mitds.manifests.records import Array, FaceTrack
+from mitds.manifests.records import Array, Clip, FaceTrack
 from mitds.media import grid_frames
 from mitds.pipeline.stages.items import ClipItem
 from mitds.pipeline.work import Work, extracted
 from mitds.runs import runs_of
 from mitds.time import CLIP_FPS, Grid
-
-SPEAKING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,10 @@ class Hearing:
             people = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
             face_NT4, speaking_NT = people["face_xyxy_NT4"], people["speaking_NT"]
             if self._dubbing:
-                owner_V = [_owner(item, voice) for voice in heard.voices]
-                scores |= measure_dubbing(speaking_NT, heard.activity_TV, heard.speech_T, owner_V=owner_V)
+                foreign_TV = _foreign(item.clip, heard.voices)
+                scores |= measure_dubbing(
+                    speaking_NT, heard.activity_TV, heard.speech_T, foreign_TV=foreign_TV
+                )
             if self._moved is not None:
                 scores |= self._synchrony(item, wave_S, face_NT4, speaking_NT)
         return scores
@@ -109,6 +110,11 @@ def longest_tracks(face_NT4: Array) -> Iterator[FaceTrack]:
             )
 
 
-def _owner(item: ClipItem, voice: str) -> int | None:
-    """Return the row of the person a voice is bound to."""
-    return next((n for n, person in enumerate(item.clip.persons) if person.voice == voice), None)
+def _foreign(clip: Clip, voices: Sequence[str]) -> NDArray[np.bool_]:
+    """Return foreign_TV: where each voice is known to belong to nobody in view."""
+    foreign_TV = np.zeros((clip.frames, len(voices)), np.bool_)
+    for turn in clip.offscreen:
+        if turn.voice in voices:
+            first, end = (round(time_s * float(CLIP_FPS)) for time_s in (turn.start_s, turn.end_s))
+            foreign_TV[first:end, voices.index(turn.voice)] = True
+    return foreign_TV

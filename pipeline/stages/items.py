@@ -32,6 +32,11 @@ class ShotItem:
     mp4: Member
 
     @property
+    def seconds(self) -> float:
+        """Length of the shot."""
+        return float(self.shot.end - self.shot.start)
+
+    @property
     def grid(self) -> Grid:
         """The shot's 25 fps grid on the source's clock."""
         return Grid.over(self.shot.start, self.shot.end)

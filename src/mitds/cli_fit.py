@@ -26,7 +26,6 @@ Footage = Annotated[
 Silent = Annotated[
     list[Path] | None, typer.Option(help="The same, with faces that never speak; their sound is not used.")
 ]
-VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"}
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +65,7 @@ def lip_net(
         "clips": f"{len(course.clips)}",
         "face frames": f"{course.frames}",
         "AP, unseen people": f"{course.average_precision:.3f}",
-        "calibration error": f"{course.calibration_error:.3f}",
+        "calibration error, unseen people": f"{course.calibration_error:.3f}",
     }
     print_rows([row], list(row))
 
@@ -81,6 +80,19 @@ def _clips(paths: list[Path] | None, kind: Kind) -> list[Clip]:
             raise UsageError(
                 "there is no such file or folder", where=str(path), remedy="Name clips to learn from."
             )
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEOS) if path.is_dir() else [path]
-        found += inside
+        found += _inside(path) if path.is_dir() else [path]
     return [Clip(name=path.stem, path=path, kind=kind) for path in found]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return the videos in a folder, and name on stderr what is left out."""
+    from mitds.media.files import VIDEOS, videos_in
+
+    videos, others = videos_in(folder)
+    if not videos:
+        raise UsageError(
+            "the folder holds no videos", where=str(folder), remedy=f"Videos end in {', '.join(VIDEOS)}."
+        )
+    for path in others:
+        typer.secho(f"left out, not a video by its name: {path}", fg="yellow", err=True)
+    return videos

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
 import numpy as np
 import pytest
 
-from mitds.annotators.quality.dubbing import DubbingConfig, lips_move, measure_dubbing, measure_synchrony
+from mitds.annotators.quality.dubbing import DubbingConfig, measure_dubbing, measure_synchrony
 from mitds.errors import UsageError
+from mitds.manifests.codec import pack_arrays, voices_to_npz
+from mitds.manifests.records import SourceSound, SpeechTurn
+from mitds.pipeline.stages.hearing import Hearing
+from mitds.pipeline.stages.items import ClipItem, ShotItem
+from mitds.pipeline.work import Work
+from mitds.store import write_bytes
+from mitds.time import AUDIO_HZ
+from tests import factories
 
 T = 200
 TALKS, HEARD = np.full(T, 0.9, np.float32), np.ones(T, np.float32)
@@ -14,7 +27,7 @@ QUIET, UNSEEN = np.full(T, 0.1, np.float32), np.full(T, np.nan, np.float32)
 
 
 def test_a_face_that_talks_with_its_own_voice_fits() -> None:
-    found = measure_dubbing(TALKS[None], HEARD[:, None], HEARD, owner_V=[0])
+    found = measure_dubbing(TALKS[None], HEARD[:, None], HEARD, foreign_TV=np.zeros((T, 1), np.bool_))
     assert found == {"voiceover_share": 0, "extra_voice_share": 0, "foreign_voice_share": 0}
 
 
@@ -30,13 +43,37 @@ def test_an_interpreter_over_the_original() -> None:
     assert measure_dubbing(np.stack([TALKS, QUIET]), both_TV, HEARD)["extra_voice_share"] == 0
 
 
-@pytest.mark.parametrize(("owner", "share"), [(0, 0.0), (1, 1.0), (None, 1.0)])
-def test_lips_that_move_under_a_voice_of_another(owner: int | None, share: float) -> None:
-    moving_NT = np.stack([np.ones(T, np.bool_), np.zeros(T, np.bool_)])
-    found = measure_dubbing(
-        np.stack([QUIET, QUIET]), HEARD[:, None], HEARD, owner_V=[owner], moving_NT=moving_NT
+def test_a_face_that_talks_while_only_voices_of_nobody_in_view_are_heard() -> None:
+    foreign_T1 = np.arange(T)[:, None] < 50
+    found = measure_dubbing(TALKS[None], HEARD[:, None], HEARD, foreign_TV=foreign_T1)
+    assert found["foreign_voice_share"] == 0.25
+    both_TV = np.stack([HEARD, np.arange(T) < 20], 1).astype(np.float32)
+    foreign_TV = np.concatenate([foreign_T1, np.zeros((T, 1), np.bool_)], axis=1)
+    found = measure_dubbing(TALKS[None], both_TV, HEARD, foreign_TV=foreign_TV)
+    assert found["foreign_voice_share"] == 0.15
+    listens = measure_dubbing(QUIET[None], HEARD[:, None], HEARD, foreign_TV=foreign_T1)
+    assert listens["foreign_voice_share"] == 0
+
+
+def test_a_second_voice_of_somebody_in_view_is_their_own_and_an_offscreen_one_is_not(tmp_path: Path) -> None:
+    """V0 and V1 are one person's; V2 is heard in the last quarter and belongs to nobody in view."""
+    work = Work(tmp_path)
+    clip = factories.clip(
+        persons=1, frames=T, offscreen=(SpeechTurn(voice="V2", start_s=6.0, end_s=8.0),), unassigned=()
     )
-    assert found["foreign_voice_share"] == share
+    sound = SourceSound(start=Fraction(1, 3), rate=AUDIO_HZ, channels=1, duration=Fraction(8))
+    item = ClipItem(clip, cast("ShotItem", None), 0, sound)
+    quarter_T = np.arange(T) // 50
+    activity_TV = np.stack([quarter_T < 1, (quarter_T > 0) & (quarter_T < 3), quarter_T == 3], axis=1)
+    voices = replace(
+        factories.voices(), voices=("V0", "V1", "V2"), turns=(), activity_FV=activity_TV.astype(np.float32),
+        speech_F=HEARD, hop_s=0.04, embedding_VD=np.zeros((3, 192), np.float32),
+    )  # fmt: skip
+    write_bytes(work.path("voices", clip.source_id[:16], ".npz"), voices_to_npz(voices))
+    people = {"face_xyxy_NT4": np.ones((1, T, 4), np.float32), "speaking_NT": TALKS[None]}
+    write_bytes(work.path("people", clip.key, ".npz"), pack_arrays(people))
+    found = Hearing(("dubbing",), work).measure(item, np.zeros(8 * AUDIO_HZ, np.float32))
+    assert found["foreign_voice_share"] == pytest.approx(0.25, abs=0.01)
 
 
 def test_only_speech_with_a_face_in_view_is_judged() -> None:
@@ -65,16 +102,6 @@ def test_lags_are_not_told_from_silence_or_a_moment() -> None:
     assert measure_synchrony(scores([0] * 5), np.zeros(375)) == {}
     assert measure_synchrony(scores([0]), np.ones(75)) == {}
     assert measure_synchrony(np.zeros((31, 0), np.float32), np.zeros(0)) == {}
-
-
-def test_lips_move_at_the_rate_of_syllables_only() -> None:
-    t = np.arange(100) / 25
-    size = np.full(100, 100.0)
-    talking = np.stack([8 + 5 * np.sin(2 * np.pi * 4 * t), size], 1).astype(np.float32)
-    open_still = np.stack([np.full(100, 13.0), size], 1).astype(np.float32)
-    assert lips_move(talking).all()
-    assert not lips_move(open_still).any()
-    assert not lips_move(np.full((100, 2), np.nan, np.float32)).any()
 
 
 def test_settings_are_checked() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
@@ -24,10 +25,13 @@ from mitds.annotators.asd.teach.footage import Clip, Studio
 from mitds.annotators.asd.teach.takes import Take
 from mitds.annotators.runtime import single_threaded
 from mitds.config import canonical, plain
-from mitds.errors import UsageError
+from mitds.errors import StorageFault
 from mitds.manifests.records import Array
+from mitds.store import storage_errors
 
 Progress = Callable[[str, int, int], None]
+Judged = tuple[Array, Array]
+"""Scores and truth of frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,8 @@ class Course:
         clips: Names of the clips.
         frames: Face frames in all.
         average_precision: On examples of people whom the judging networks never saw.
-        calibration_error: Expected calibration error on the same.
-        calibration: Platt's map fitted on the same.
+        calibration_error: Expected calibration error on the same, each fold after Platt's map of the other folds.
+        calibration: Platt's map fitted on all of them; the file's.
     """
 
     clips: tuple[str, ...]
@@ -52,7 +56,12 @@ class Course:
 def teach(
     clips: Sequence[Clip], out: Path, config: FitConfig, teacher: Watcher | None, progress: Progress
 ) -> Course:
-    """Teach lip-net on clips and write its weights (see `graduated`)."""
+    """Teach lip-net on clips and write its weights (see `graduated`).
+
+    Raises:
+        StorageFault: Nothing can be written to `out`; found before anything is looked at.
+    """
+    _try(out)
     single_threaded()
     studio, takes = Studio(teacher), list[Take]()
     for n, clip in enumerate(clips):
@@ -65,14 +74,10 @@ def graduated(takes: Sequence[Take], out: Path, config: FitConfig, progress: Pro
     """Judge by folds, teach on all takes, and write the weights.
 
     Raises:
-        UsageError: A fold would hold fewer than two voices, so that none is foreign to another.
+        UsageError: There are too few voices (see `folds`).
     """
-    if len({take.clip for take in takes if take.voiced and take.exact}) < 2 * config.folds:
-        raise UsageError(
-            f"fewer than {2 * config.folds} clips hold one speaker's voice",
-            remedy="Add clips of other people, one who speaks in each: --also DIR.",
-        )
-    logit_N, truth_N = _unseen(takes, config, progress)
+    said = _unseen(takes, config, progress)
+    logit_N, truth_N = _joined(said)
     calibration = calibrated(logit_N, truth_N)
     panel = fit(takes, config, lambda step, _: progress("all", step, config.members * config.steps))
     panel.platt_2.copy_(torch.tensor([calibration.scale, calibration.offset]))
@@ -80,16 +85,30 @@ def graduated(takes: Sequence[Take], out: Path, config: FitConfig, progress: Pro
         clips=tuple(sorted({take.clip for take in takes})),
         frames=sum(take.frames for take in takes),
         average_precision=average_precision(logit_N, truth_N),
-        calibration_error=calibration_error(logit_N, truth_N, calibration),
+        calibration_error=calibration_error(*_joined(_crossed(said))),
         calibration=calibration,
     )
     save(panel, out, {"config": canonical(plain(config)), "course": canonical(plain(course))})
     return course
 
 
-def _unseen(takes: Sequence[Take], config: FitConfig, progress: Progress) -> tuple[Array, Array]:
-    """Return scores and truth of examples whose people the scoring network never saw."""
-    groups, said = folds(takes, config.folds), list[tuple[Array, Array]]()
+def _try(out: Path) -> None:
+    """Refuse a path that nothing can be written to: a course takes many minutes."""
+    if out.is_dir():
+        raise StorageFault(
+            "cannot write: a folder stands where the file is needed",
+            where=str(out),
+            remedy="Name a file: --out FILE.",
+        )
+    with storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out.parent):
+            pass
+
+
+def _unseen(takes: Sequence[Take], config: FitConfig, progress: Progress) -> list[Judged]:
+    """Return, by fold, scores and truth of examples whose people the scoring network never saw."""
+    groups, said = folds(takes, config), list[Judged]()
     total = config.members * config.steps
     for n, group in enumerate(groups):
         others = [take for k, other in enumerate(groups) if k != n for take in other]
@@ -98,4 +117,17 @@ def _unseen(takes: Sequence[Take], config: FitConfig, progress: Progress) -> tup
             progress(fold, step, total)
 
         said.append(judged(fit(others, config, report), group, config))
-    return np.concatenate([logit for logit, _ in said]), np.concatenate([truth for _, truth in said])
+    return said
+
+
+def _crossed(said: Sequence[Judged]) -> list[Judged]:
+    """Return each fold's log odds after Platt's map of the other folds, and its truth."""
+    others = [_joined([*said[:n], *said[n + 1 :]]) for n in range(len(said))]
+    return [
+        (calibrated(*other).log_odds(logit_N), truth_N)
+        for other, (logit_N, truth_N) in zip(others, said, strict=True)
+    ]
+
+
+def _joined(said: Sequence[Judged]) -> Judged:
+    return np.concatenate([logit_N for logit_N, _ in said]), np.concatenate([truth_N for _, truth_N in said])

@@ -18,6 +18,8 @@ from mitds.annotators.asd.lip_net_model import MOVING, LipNetwork, Panel, Said
 from mitds.annotators.asd.rows import Calibration
 from mitds.annotators.asd.teach.scenes import Example, Scenes
 from mitds.annotators.asd.teach.takes import Take
+from mitds.config import require
+from mitds.errors import UsageError
 from mitds.manifests.records import Array
 
 
@@ -29,14 +31,14 @@ class FitConfig:
         members: Networks of the panel.
         steps: Batches that each of them sees.
         batch: Examples in a batch.
-        frames: Length of an example.
+        frames: Length of an example; a second or more.
         rate: Highest learning rate of a cycle that rises for a tenth of the steps and falls as a cosine.
         decay: Weight decay.
         drop: Probability with which a channel is left out in training.
         average: Share of the old weights in the running average that is kept.
         lips: Weight of the auxiliary question whether the lips speak.
         sound: Weight of the auxiliary question whether speech is heard.
-        folds: Into how many groups of clips the takes fall; each is judged by a network that never saw it.
+        folds: 2 or more; into how many groups of clips the takes fall; each is judged by a network that never saw it.
         judged: Examples a fold is judged on.
         seed: Of everything random.
     """
@@ -54,6 +56,17 @@ class FitConfig:
     folds: int = 2
     judged: int = 600
     seed: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse settings with which nothing could be taught or judged."""
+        least = {"members": 1, "steps": 1, "batch": 1, "frames": 25, "folds": 2, "judged": 1, "seed": 0}
+        for name, low in least.items():
+            require(getattr(self, name) >= low, name, getattr(self, name), f"{low} or more")
+        require(self.rate > 0, "rate", self.rate, "above 0")
+        for name in ("decay", "lips", "sound"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("drop", "average"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 to below 1")
 
 
 Report = Callable[[int, float], None]
@@ -87,7 +100,7 @@ def _member(takes: Sequence[Take], config: FitConfig, number: int, report: Repor
         optimizer.step()
         plan.step()
         _follow(kept, network, config.average)
-        if step % 50 == 49:
+        if step % 50 == 49 or step + 1 == config.steps:
             report(number * config.steps + step + 1, float(loss.detach()))
     return kept
 
@@ -150,15 +163,36 @@ def judged(panel: Panel, takes: Sequence[Take], config: FitConfig) -> tuple[Arra
     return logit_N[known_N], truth_N[known_N]
 
 
-def folds(takes: Sequence[Take], count: int) -> list[list[Take]]:
-    """Deal clips into groups of about equal length, exactly labelled and longest first; a clip is never split."""
+def folds(takes: Sequence[Take], config: FitConfig) -> list[list[Take]]:
+    """Deal clips into groups that can be judged; a clip is never split.
+
+    Clips of one speaker's voice are dealt first, as many to each group; then the others of exact labels, then
+    those in company, so that the groups are of about equal length. All are dealt longest first.
+
+    Raises:
+        UsageError: A group would hold fewer than two speakers' voices, so that none is foreign to another.
+    """
     length = {take.clip: 0 for take in takes}
     for take in takes:
         length[take.clip] += take.frames
     exact = {take.clip for take in takes if take.exact}
-    groups: list[set[str]] = [set() for _ in range(count)]
-    for clip in sorted(length, key=lambda clip: (clip not in exact, -length[clip], clip)):
-        min(groups, key=lambda group: sum(length[c] for c in group)).add(clip)
+    voices = {take.clip for take in takes if take.exact and take.voiced and take.frames >= config.frames // 2}
+    if len(voices) < 2 * config.folds:
+        raise UsageError(
+            f"{len(voices)} clips hold one speaker's voice, and {config.folds} folds need {2 * config.folds}",
+            remedy=f"Add {2 * config.folds - len(voices)} or more clips of other people, one who speaks in each, "
+            f"with their face in view for {config.frames // 2} frames on end: --also DIR.",
+        )
+    groups: list[set[str]] = [set() for _ in range(config.folds)]
+
+    def frames(group: set[str]) -> int:
+        return sum(length[clip] for clip in group)
+
+    for clip in sorted(length, key=lambda clip: (clip not in voices, clip not in exact, -length[clip], clip)):
+        if clip in voices:
+            min(groups, key=lambda group: (len(group), frames(group))).add(clip)
+        else:
+            min(groups, key=frames).add(clip)
     return [[take for take in takes if take.clip in group] for group in groups]
 
 
@@ -181,9 +215,9 @@ def average_precision(logit_N: Array, truth_N: Array) -> float:
     return float(precision_N[right_N].mean()) if right_N.any() else float("nan")
 
 
-def calibration_error(logit_N: Array, truth_N: Array, calibration: Calibration, bins: int = 10) -> float:
-    """Return the expected calibration error over equal bins of probability."""
-    said_N = expit(calibration.log_odds(logit_N))
+def calibration_error(log_odds_N: Array, truth_N: Array, bins: int = 10) -> float:
+    """Return the expected calibration error of calibrated log odds over equal bins of probability."""
+    said_N = expit(log_odds_N)
     bin_N = np.minimum((said_N * bins).astype(int), bins - 1)
     gaps = [abs(said_N[bin_N == b].sum() - truth_N[bin_N == b].sum()) for b in range(bins)]
     return float(sum(gaps) / len(said_N))

@@ -19,7 +19,8 @@ from mitds.annotators.asd.teach.takes import Take
 from mitds.manifests.records import Array
 
 NEAR = 10
-"""Frames; own sound moved by less is neither own nor foreign, and is not shown."""
+"""Frames; own sound moved by less, the take going round at its ends, is neither own nor foreign, and is not
+shown. A take too short to be moved further is shown under a foreign voice."""
 KINDS = ("own", "overlap", "turns", "foreign", "shifted", "nothing")
 LESSON = (0.42, 0.15, 0.15, 0.18, 0.06, 0.04)
 """Shares of the kinds in teaching: what is hard to tell comes often."""
@@ -99,11 +100,12 @@ class Scenes:
         if kind == "nothing":
             hiss = np.full_like(own.power_FM, 1e-7) * random.gamma(2.0, 0.5, own.power_FM.shape)
             return _Sound(hiss.astype(np.float32), zeros_T), zeros_T
-        if kind == "shifted":
-            shift = int(random.integers(NEAR, NEAR + len(own_T))) * int(random.choice([-1, 1]))
+        furthest = min(take.frames - NEAR, NEAR + len(own_T) - 1)
+        if kind == "shifted" and furthest >= NEAR:
+            shift = int(random.integers(NEAR, furthest + 1)) * int(random.choice([-1, 1]))
             return _cut(take, span.start + shift, span.stop + shift), zeros_T
         foreign = self._foreign(take, len(own_T), random)
-        if kind == "foreign":
+        if kind in ("foreign", "shifted"):
             return foreign, zeros_T
         gate_T = _gate(len(own_T), random)
         if kind == "overlap":
