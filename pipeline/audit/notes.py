@@ -33,7 +33,7 @@ def _on_labels(scenes: Sequence[Scene], ignored: Sequence[str]) -> Iterator[str]
             "bodies, pose) rests on the other videos."
         )
     if ignored:
-        yield f"Not scored, because nothing is known of them: {', '.join(ignored)}."
+        yield f"Not scored, because nothing is known of them: {_some(ignored)}."
     unkept = sorted(s.truth.name for s in scenes if s.labels.bodies is None and not s.missing)
     if unkept:
         yield f"Bodies are not judged where no clip was kept: {', '.join(unkept)}."
@@ -65,3 +65,9 @@ def _on_poses(points: Sequence[PoseTruth | None]) -> Iterator[str]:
         if judges
         else "Pose points are not scored: no NAME.pose.json among the truth."
     )
+
+
+def _some(names: Sequence[str], shown: int = 5) -> str:
+    """List names; of more than `shown`, the first and how many follow."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
