@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from mitds.annotators.asd.lip_signals import (
     SHORTEST,
@@ -24,18 +23,17 @@ from mitds.annotators.asd.lip_signals import (
     lip_opening,
     loudness,
     motion,
+    on_frames,
     relative_opening,
+    steady,
     synchrony,
 )
 from mitds.annotators.asd.rows import Calibration, Watch, heard_rows, scores_of, watched
 from mitds.annotators.contracts import Frame
 from mitds.annotators.pose.face_mesh import FaceMesh
-from mitds.annotators.speech.segmentation import HOP_S, Segmenter
+from mitds.annotators.speech.segmentation import Segmenter
 from mitds.manifests.records import Array, FaceTrack, SpeakingScores
-from mitds.time import CLIP_FPS
 
-SMOOTH = 13
-"""Frames over which boxes and landmarks are median-filtered, so that the crop does not jitter."""
 FAINT_SPEECH = 0.05
 """Added to the probability of speech, so that certain silence does not outweigh everything."""
 
@@ -111,10 +109,8 @@ class LipMotion:
 
     def listen(self, wave_S: Array, frames: int) -> Sound:
         """Hear the shot's sound in each of its first `frames` grid frames."""
-        speech_F = self._segmenter.segment(wave_S).any_F
-        seconds_T = (np.arange(frames) + 0.5) / float(CLIP_FPS)
-        step_T = np.minimum((seconds_T / HOP_S).astype(int), len(speech_F) - 1)
-        return Sound(speech_F[step_T].astype(np.float64), loudness(wave_S, frames))
+        speech_T = on_frames(self._segmenter.segment(wave_S).any_F, frames)
+        return Sound(speech_T.astype(np.float64), loudness(wave_S, frames))
 
     def lips(self, frame_HWC: Frame, xyxy_4: Array, landmarks_52: Array) -> tuple[float, float]:
         """Return the lips' opening and the size of a face, px; NaN where no mesh fits."""
@@ -145,8 +141,8 @@ class _LipWatch:
     def __init__(self, scorer: LipMotion, tracks: Sequence[FaceTrack], wave_S: Array) -> None:
         self._scorer, self._tracks = scorer, tracks
         self._heard = [heard_rows(track, wave_S) for track in tracks]
-        self._boxes = [median_filter(t.xyxy_T4, (SMOOTH, 1), mode="nearest") for t in tracks]
-        self._marks = [median_filter(t.landmarks_T52, (SMOOTH, 1, 1), mode="nearest") for t in tracks]
+        self._boxes = [steady(t.xyxy_T4) for t in tracks]
+        self._marks = [steady(t.landmarks_T52) for t in tracks]
         self._lips = [np.full((len(track.score_T), 2), np.nan) for track in tracks]
         self._sound = scorer.listen(wave_S, max(SHORTEST, max(track.last for track in tracks) + 1))
 

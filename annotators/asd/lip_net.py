@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from mitds.annotators.asd.lip_net_features import (
     KEPT,
@@ -25,17 +24,14 @@ from mitds.annotators.asd.lip_net_features import (
     mouth_patch,
 )
 from mitds.annotators.asd.lip_net_model import load
-from mitds.annotators.asd.lip_signals import fill_gaps, known_runs
+from mitds.annotators.asd.lip_signals import fill_gaps, known_runs, on_frames, steady
 from mitds.annotators.asd.rows import Calibration, Watch, heard_rows, scores_of, watched
 from mitds.annotators.contracts import Frame
 from mitds.annotators.pose.face_mesh import FaceMesh
-from mitds.annotators.speech.segmentation import HOP_S, Segmenter
+from mitds.annotators.speech.segmentation import Segmenter
 from mitds.manifests.records import Array, FaceTrack, SpeakingScores
-from mitds.time import CLIP_FPS
 
 WEIGHTS = Path(__file__).with_name("lip_net.safetensors")
-SMOOTH = 13
-"""Frames over which boxes and landmarks are median-filtered, so that the crop does not jitter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +137,6 @@ class _LipNetWatch:
         ]
 
 
-def steady(values_TC: Array) -> Array:
-    """Return boxes or landmarks, median-filtered over time."""
-    window = (SMOOTH,) + (1,) * (values_TC.ndim - 1)
-    return np.asarray(median_filter(values_TC, window, mode="nearest"))
-
-
 def look(
     mesh: FaceMesh, frame_HWC: Frame, xyxy_4: Array, landmarks_52: Array
 ) -> tuple[Array, NDArray[np.uint8]]:
@@ -158,10 +148,7 @@ def look(
 
 def speech_of(segmenter: Segmenter, wave_S: Array, frames: int) -> Array:
     """Return the probability that anybody is heard in each of a shot's first `frames` grid frames."""
-    speech_F = segmenter.segment(wave_S).any_F
-    seconds_T = (np.arange(frames) + 0.5) / float(CLIP_FPS)
-    step_T = np.minimum((seconds_T / HOP_S).astype(int), len(speech_F) - 1)
-    return np.asarray(speech_F[step_T], np.float32)
+    return np.asarray(on_frames(segmenter.segment(wave_S).any_F, frames), np.float32)
 
 
 def mouth_runs(

@@ -7,14 +7,18 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import butter, sosfiltfilt
 
 from mitds.annotators.asd.rows import SAMPLES_PER_FRAME
+from mitds.annotators.speech.segmentation import HOP_S
 from mitds.manifests.records import Array
+from mitds.time import CLIP_FPS
 
 Signal = NDArray[np.float64]
 
+SMOOTH = 13
+"""Frames over which boxes and landmarks are median-filtered, so that the crop does not jitter."""
 UPPER_LIP = [13, 82, 312, 81, 311]
 LOWER_LIP = [14, 87, 317, 178, 402]
 """Mesh points of the lips' inner rims, facing each other."""
@@ -43,6 +47,19 @@ def lip_opening(mesh_P3: Array) -> tuple[float, float]:
     gap = np.linalg.norm(points_P2[UPPER_LIP] - points_P2[LOWER_LIP], axis=1).mean()
     still_P2 = points_P2[STILL] - points_P2[STILL].mean(axis=0)
     return float(gap), float(np.sqrt((still_P2**2).sum(axis=1).mean()))
+
+
+def steady(values_TC: Array) -> Array:
+    """Return boxes or landmarks, median-filtered over time."""
+    window = (SMOOTH,) + (1,) * (values_TC.ndim - 1)
+    return np.asarray(median_filter(values_TC, window, mode="nearest"))
+
+
+def on_frames(speech_F: Array, frames: int) -> Array:
+    """Return the segmentation's probability, given in steps of `HOP_S`, at the middle of each of the first frames."""
+    seconds_T = (np.arange(frames) + 0.5) / float(CLIP_FPS)
+    step_T = np.minimum((seconds_T / HOP_S).astype(int), len(speech_F) - 1)
+    return np.asarray(speech_F[step_T])
 
 
 def fill_gaps(values_TC: Signal, longest: int) -> Signal:

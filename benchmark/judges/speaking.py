@@ -8,10 +8,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
-from mitds.annotators.asd.lip_motion import SMOOTH, LipMotion, Sound
-from mitds.annotators.asd.lip_signals import SHORTEST, Signal, fill_gaps, known_runs
+from mitds.annotators.asd.lip_motion import LipMotion, Sound
+from mitds.annotators.asd.lip_signals import SHORTEST, Signal, fill_gaps, known_runs, steady
 from mitds.annotators.asd.lr_asd import LrAsd
 from mitds.annotators.asd.rows import heard_rows, visits
 from mitds.annotators.runtime import single_threaded
@@ -145,8 +144,8 @@ def tracks_of(seen: Faces) -> list[FaceTrack]:
 
 def _lips(footage: Footage, seen: Faces) -> Arrays:
     tracks = tracks_of(seen)
-    boxes = [median_filter(track.xyxy_T4, (SMOOTH, 1), mode="nearest") for track in tracks]
-    marks = [median_filter(track.landmarks_T52, (SMOOTH, 1, 1), mode="nearest") for track in tracks]
+    boxes = [steady(track.xyxy_T4) for track in tracks]
+    marks = [steady(track.landmarks_T52) for track in tracks]
     lips_NT2 = np.full((*seen.found_NT.shape, 2), np.nan)
     for frame_HWC, number, row in visits(footage.frames_THWC, tracks):
         n, t = tracks[number].track, tracks[number].first + row

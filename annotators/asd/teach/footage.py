@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mitds.annotators.asd.lip_net import look, mouth_runs, speech_of, steady
+from mitds.annotators.asd.lip_net import look, mouth_runs, speech_of
 from mitds.annotators.asd.lip_net_features import HOP, KEPT, PATCH_HW, STEPS, mel_power
+from mitds.annotators.asd.lip_signals import steady
 from mitds.annotators.asd.rows import Watcher, visits
 from mitds.annotators.asd.teach.takes import Kind, Take, own_voice
 from mitds.annotators.faces.tracker import YuNetTracker
