@@ -86,7 +86,7 @@ class ShardWriter:
             UsageError: If the key or an extension does not fit, or the key was used before.
         """
         for ext in members:
-            _check_name(f"{key}.{ext}")
+            check_name(f"{key}.{ext}")
         if key in self._seen or not members:
             raise UsageError(f"sample {key!r} is {'there twice' if members else 'empty'}")
         size = sum(_BLOCK + _padded(_size(data)) for data in members.values())
@@ -134,7 +134,7 @@ def _write_member(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
         tar.addfile(info, io.BytesIO(data))
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     match = _MEMBER.fullmatch(name)
     if not match or match[2] in _EXECUTABLE:
         raise UsageError(
