@@ -2,9 +2,10 @@
 
 The model, in natural logarithms:
 
-- While a voice talks alone, each half second of a face in view is one look. A look weighs by the speaker scorer's
+- While a voice talks alone, and no other within half a second, each half second of a face in view is one look: a
+  speaker scorer sees that far, so that next to another voice it scores that voice too. A look weighs by the scorer's
   mean log odds, less what the same face scores while *others* talk (lips that always move say little) where
-  that is above zero. Looks during one voice share their errors: n of them count as n / (1 + n / lasting).
+  that is above zero. Looks during one voice share their errors: n of them weigh as much as sqrt(n) alone.
 - A look at which a face is out of view speaks against it by `unseen`: editors show who speaks. A person out of
   view throughout stays possible, and so does "nobody in the picture", whose odds are `nobody`.
 - A voice has at most one face. A face has one voice: a second costs `again`, for diarization may take one person
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from mitds.annotators.binding.evidence import ACTIVE, ShotEvidence
 from mitds.annotators.binding.matching import matching_marginals
@@ -37,8 +39,9 @@ class BinderConfig:
 
     Attributes:
         frames_per_look: Frames that carry one look at a face (half a second at 25 fps).
+        apart: Frames nearer than this to another voice's speech carry no look.
         max_logit: Log odds of a single frame are clipped to this, so that no frame decides alone.
-        lasting: Looks during one voice that together weigh at most as much as so many independent ones.
+        trust: What a single look weighs; at 1 its log odds would be taken at their word.
         lift: Added to the log odds of a look: that somebody talks alone makes each face likelier to be it.
         resting: What a face is expected to score while others talk.
         resting_looks: Looks that this expectation weighs.
@@ -46,12 +49,13 @@ class BinderConfig:
         nobody: Log odds that a voice belongs to nobody in the picture, against any one face.
         again: What a further voice costs a face.
         min_probability: Below it the binder abstains.
-        min_evidence_s: With fewer seconds of solo speech in front of a face it abstains.
+        min_evidence_s: With fewer seconds of speech, no other voice near, in front of a face it abstains.
     """
 
     frames_per_look: float = 12.5
+    apart: int = 12
     max_logit: float = 8.0
-    lasting: float = 2.0
+    trust: float = 0.6
     lift: float = 0.0
     resting: float = -3.0
     resting_looks: float = 3.0
@@ -64,15 +68,15 @@ class BinderConfig:
 
 FITTED: dict[str, BinderConfig] = {
     "lip-motion": BinderConfig(lift=1.0, again=20.0),
-    "lip-net": BinderConfig(lift=0.75),
+    "lip-net": BinderConfig(lift=0.75, trust=0.7),
     "lr-asd": BinderConfig(again=20.0),
     "lr-asd-lip-net": BinderConfig(lift=1.0),
 }
 """Settings by speaker scorer. The lift brings the mean log odds of speaking faces about as far above zero as those of
-listening ones lie below. Lift, lasting, unseen, nobody and again were chosen for the likelihood of the true owners
-on composed scenes of other people than any test shows (see `fusion.FITTED`), drawn towards round values. Two scorers
-take lips that move for lips that fit, so that a voice from off screen looks like a second voice of the face in view:
-with them a face has one voice only."""
+listening ones lie below. Lift, trust, unseen, nobody and again were chosen for the likelihood of the true owners
+on composed scenes of other people than any test shows (see `fusion.FITTED`), drawn towards round values; answers
+come true there about as often as they say. Two scorers take lips that move for lips that fit, so that a voice from
+off screen looks like a second voice of the face in view: with them a face has one voice only."""
 
 
 def fitted_binder(scorer: str) -> BinderConfig:
@@ -87,7 +91,7 @@ class Ownership:
     Attributes:
         owner_VI: Probability that voice v belongs to identity i.
         nobody_V: Probability that it belongs to nobody in the picture; rows sum to 1 with it.
-        seen_VI: Seconds of the voice's solo speech with the face in view.
+        seen_VI: Seconds of the voice's speech, no other voice near, with the face in view.
     """
 
     owner_VI: Floats
@@ -103,7 +107,7 @@ def own(
 ) -> Ownership:
     """Find the owners of `voices` voices among `identities` faces."""
     mean_VI, look_VI, solo_V = _looks(evidence, identities, voices, config)
-    weight_VI, away_VI = _lasting(look_VI, config), _lasting(solo_V[:, None] - look_VI, config)
+    weight_VI, away_VI = _weight(look_VI, config), _weight(solo_V[:, None] - look_VI, config)
     owner_VI, nobody_V = np.zeros((voices, identities)), np.ones(voices)
     for _ in range(TURNS):
         resting_VI = _resting(mean_VI, weight_VI * (1 - owner_VI), config)
@@ -116,12 +120,11 @@ def own(
 def _looks(
     evidence: Sequence[ShotEvidence], identities: int, voices: int, config: BinderConfig
 ) -> tuple[Floats, Floats, Floats]:
-    """Return mean log odds and looks of each face during each voice's solo speech, and that speech in looks."""
+    """Return mean log odds and looks of each face while each voice is heard clearly, and that speech in looks."""
     total_VI, frame_VI = np.zeros((voices, identities)), np.zeros((voices, identities))
     solo_V = np.zeros(voices)
     for shot in evidence:
-        active_TV = shot.activity_TV > ACTIVE
-        solo_TV = (active_TV & (active_TV.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
+        solo_TV = _clear(shot.activity_TV > ACTIVE, config.apart)
         seen_IT = np.isfinite(shot.logit_IT)
         clipped_IT = np.where(seen_IT, np.clip(shot.logit_IT, -config.max_logit, config.max_logit), 0.0)
         total_VI += (clipped_IT @ solo_TV).T
@@ -131,9 +134,17 @@ def _looks(
     return total_VI / np.maximum(frame_VI, 1), frame_VI / look, solo_V / look
 
 
-def _lasting(look_VI: Floats, config: BinderConfig) -> Floats:
-    """Return how many independent looks so many looks during one voice count for."""
-    return look_VI / (1 + look_VI / config.lasting)
+def _clear(active_TV: NDArray[np.bool_], apart: int) -> Floats:
+    """Return 1 where a voice talks and no other does within `apart` frames, else 0."""
+    near_TV = maximum_filter1d(active_TV.astype(np.uint8), 2 * apart + 1, axis=0, mode="constant")
+    clear_TV: Floats = (active_TV & (near_TV.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
+    return clear_TV
+
+
+def _weight(look_VI: Floats, config: BinderConfig) -> Floats:
+    """Return what so many looks during one voice weigh."""
+    weight_VI: Floats = config.trust * look_VI / np.sqrt(np.maximum(look_VI, 1))
+    return weight_VI
 
 
 def _resting(mean_VI: Floats, weight_VI: Floats, config: BinderConfig) -> Floats:

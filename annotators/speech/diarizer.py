@@ -16,6 +16,7 @@ from mitds.annotators.speech.reconstruction import (
     fill_nearest,
     label_steps,
     name_overlaps,
+    name_scraps,
     smooth_labels,
     turns_of,
 )
@@ -162,7 +163,9 @@ class SegmentationEcapa:
         config = self.config
         lone_F = label_steps(glimpses, label_G, level_F)
         pair_F2 = name_overlaps(segmentation, lone_F, len(centroid_VD))
-        label_F = fill_nearest(lone_F, segmentation.any_F > config.offset, _steps(config.fill_s))
+        speech_F = segmentation.any_F > config.offset
+        label_F = fill_nearest(lone_F, speech_F, _steps(config.fill_s))
+        label_F = name_scraps(segmentation, label_F, lone_F, speech_F, _steps(config.shortest_s))
         activity_FV = activity(segmentation, label_F, pair_F2, len(centroid_VD))
         turns = self._turns(activity_FV)
         heard = {v: f"V{n}" for n, v in enumerate(dict.fromkeys(v for _, _, v in turns))}

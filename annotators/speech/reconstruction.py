@@ -75,6 +75,37 @@ def fill_nearest(label_F: Labels, speech_F: NDArray[np.bool_], reach: int) -> La
     return filled_F
 
 
+def name_scraps(
+    segmentation: Segmentation, label_F: Labels, lone_F: Labels, speech_F: NDArray[np.bool_], longest: int
+) -> Labels:
+    """Return label_F with unnamed scraps of lone speech named after their window's local speaker.
+
+    Overlap or a pause parts them from speech that has a name, and they are too short for a glimpse of their own.
+
+    Args:
+        segmentation: The segmentation of the wave.
+        label_F: Voices so far.
+        lone_F: Voices by glimpses alone; they vouch for who a local speaker is.
+        speech_F: Where somebody talks.
+        longest: Stretches of more steps without a glimpse that has a name are no scraps: their voice is nobody's.
+    """
+    named_F = label_F.copy()
+    for first, end in runs_of(speech_F & (lone_F == NOBODY) & (segmentation.two_F < 0.5)):
+        if end - first <= longest:
+            scrap_F = named_F[first:end]
+            scrap_F[scrap_F == NOBODY] = _one_voice(segmentation, lone_F, (first, end))
+    return named_F
+
+
+def _one_voice(segmentation: Segmentation, label_F: Labels, run: Run) -> int:
+    """Name the local speaker of a run after the voice it has alone nearby; NOBODY where the window hears none."""
+    start, active_F2 = segmentation.busiest_two(*run)
+    if not active_F2[max(0, run[0] - start) : run[1] - start, 0].any():
+        return NOBODY
+    vote_V = _votes(segmentation, label_F, run, int(label_F.max()) + 1)[0]
+    return int(vote_V.argmax()) if vote_V.max() > 0 else NOBODY
+
+
 def overlaps_of(segmentation: Segmentation) -> list[Run]:
     """Return the runs in which two people talk at once."""
     return runs_of(segmentation.two_F >= 0.5)
@@ -117,16 +148,21 @@ def name_overlaps(segmentation: Segmentation, label_F: Labels, voices: int) -> L
 
 def _two_voices(segmentation: Segmentation, label_F: Labels, overlap: Run, voices: int) -> tuple[int, int]:
     """Name the window's two busiest local speakers after the voices they have alone nearby, never alike."""
-    middle = sum(overlap) // 2
-    start, active_F2 = segmentation.busiest_two(*overlap)
-    window_F = label_F[start : start + len(active_F2)]
-    near_F = np.exp(-np.abs(np.arange(len(active_F2)) + start - middle) * HOP_S / NEARBY_S)
-    near_F[window_F == NOBODY] = 0
-    vote_2V = np.stack([np.bincount(window_F.clip(0), near_F * active_F2[:, k], voices) for k in (0, 1)])
+    vote_2V = _votes(segmentation, label_F, overlap, voices)
     joint_VV = vote_2V[0][:, None] + vote_2V[1][None, :]
     np.fill_diagonal(joint_VV, -1)
     v, w = (int(x) for x in np.unravel_index(joint_VV.argmax(), joint_VV.shape))
     return (v if vote_2V[0, v] > 0 else NOBODY, w if vote_2V[1, w] > 0 and v != w else NOBODY)
+
+
+def _votes(segmentation: Segmentation, label_F: Labels, run: Run, voices: int) -> Array:
+    """Return vote_2V: how much each voice talks alone near a run as each of its two busiest local speakers."""
+    middle = sum(run) // 2
+    start, active_F2 = segmentation.busiest_two(*run)
+    window_F = label_F[start : start + len(active_F2)]
+    near_F = np.exp(-np.abs(np.arange(len(active_F2)) + start - middle) * HOP_S / NEARBY_S)
+    near_F[window_F == NOBODY] = 0
+    return np.stack([np.bincount(window_F.clip(0), near_F * active_F2[:, k], voices) for k in (0, 1)])
 
 
 def activity(segmentation: Segmentation, label_F: Labels, pair_F2: Labels, voices: int) -> Array:

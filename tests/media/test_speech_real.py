@@ -106,7 +106,7 @@ def test_joined_clips_are_three_voices_in_their_places() -> None:
     assert busiest == [0, 1, 2, 0]
 
 
-@pytest.mark.parametrize("seconds", [0, 0.001, 0.25, 2, 15])
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.25, 2, 5, 15])
 @pytest.mark.parametrize("kind", ["silence", "noise"])
 def test_silence_and_noise_have_no_voices(kind: str, seconds: float) -> None:
     samples = round(seconds * 16_000)

@@ -106,10 +106,40 @@ def test_too_little_speech_in_view_makes_the_binder_abstain() -> None:
 
 
 def test_evidence_adds_up_over_shots() -> None:
-    weak = [conversation(frames=20, strength=1.0) for _ in range(8)]
+    weak = [conversation(frames=60, strength=1.0) for _ in range(8)]
     one, many = bind(weak[:1], PEOPLE, VOICES)[0], bind(weak, PEOPLE, VOICES)[0]
     assert many.probability > one.probability
     assert many.identity == "P0"
+
+
+@pytest.mark.parametrize("apart", [0, 12])
+def test_what_is_scored_within_half_a_second_of_another_voice_counts_for_neither(apart: int) -> None:
+    config = BinderConfig(apart=apart)
+    shot, blurred = conversation(strength=1.0), conversation(strength=1.0)
+    blurred.logit_IT[0, 100:112] = 8.0  # the network still sees P0, who spoke until frame 100
+    before, after = (own([e], 2, 2, config).owner_VI for e in (shot, blurred))
+    assert (after == pytest.approx(before)) == (apart == 12)
+    blurred.logit_IT[0, 112:120] = 8.0
+    assert own([blurred], 2, 2, config).owner_VI[1, 0] > 2 * before[1, 0]
+
+
+def test_a_face_under_two_voices_that_hardly_part_owns_neither_for_sure() -> None:
+    talks = conversation(strength=5.0, lips=(0, 0))
+    shot = shot_of(talks.logit_IT[:1], talks.activity_TV)
+    shot.activity_TV[20:180] = 1  # they talk together but for .8 s at either end
+    for binding in bind([shot], PEOPLE[:1], VOICES):
+        assert binding.abstained
+        assert binding.probability < 0.8
+
+
+@pytest.mark.parametrize("looks", [2, 8, 32])
+def test_what_looks_weigh_grows_with_the_root_of_their_number(looks: int) -> None:
+    config = BinderConfig()
+    frames = round(config.frames_per_look * looks)
+    shot = shot_of(np.ones((1, frames)), np.ones((frames, 1)))
+    owner = own([shot], 1, 1, config).owner_VI[0, 0]
+    odds = np.log(owner / (1 - owner)) + config.nobody
+    assert odds == pytest.approx(config.trust * looks**0.5)
 
 
 def test_a_face_has_one_voice_and_the_weaker_claim_is_not_its_own() -> None:

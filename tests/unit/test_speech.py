@@ -19,6 +19,7 @@ from mitds.annotators.speech.reconstruction import (
     barred_pairs,
     fill_nearest,
     name_overlaps,
+    name_scraps,
     smooth_labels,
     turns_of,
 )
@@ -316,6 +317,47 @@ class TestReconstruction:
         speech_F = np.array([1, 1, 0, 1, 1, 1, 1, 1], np.bool_)
         assert fill_nearest(label_F, speech_F, 2).tolist() == [0, 0, NOBODY, 1, 1, 1, 1, NOBODY]
 
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("1" * 60 + "." * 40 + "1" * 15 + "a" * 30 + "2" * 60, 0),
+            ("1" * 60 + "." * 40 + "2" * 15 + "a" * 30 + "2" * 60, 1),
+            ("1" * 60 + "." * 40 + "3" * 15 + "a" * 30 + "2" * 60, NOBODY),
+        ],
+        ids=["who talks on", "who talks after", "a third"],
+    )
+    def test_scraps_before_an_overlap_are_the_windows_speakers(self, text: str, named: int) -> None:
+        segmentation = said(text)
+        label_F = np.array([0] * 60 + [NOBODY] * 85 + [1] * 60)
+        named_F = name_scraps(segmentation, label_F, label_F, segmentation.any_F > 0.5, 18)
+        assert (named_F[100:115] == named).all()
+        assert (named_F[60:100] == NOBODY).all()
+        assert (named_F[115:145] == NOBODY).all(), "overlap is named otherwise"
+        assert (label_F[100:115] == NOBODY).all()
+
+    @pytest.mark.parametrize("filled", [0, 9])
+    def test_what_was_long_enough_for_a_glimpse_is_no_scrap(self, filled: int) -> None:
+        segmentation = said("1" * 60 + "." * 40 + "1" * 19 + "." * 20)
+        lone_F = np.array([0] * 60 + [NOBODY] * 79)
+        label_F = lone_F.copy()
+        label_F[100 : 100 + filled] = 0
+        named_F = name_scraps(segmentation, label_F, lone_F, segmentation.any_F > 0.5, 18)
+        assert (named_F == label_F).all()
+
+    def test_a_scrap_keeps_the_name_of_near_speech(self) -> None:
+        segmentation = said("1" * 60 + "." * 8 + "1" * 9 + "." * 20)
+        lone_F = np.array([0] * 60 + [NOBODY] * 37)
+        label_F = lone_F.copy()
+        label_F[68:77] = 1
+        named_F = name_scraps(segmentation, label_F, lone_F, segmentation.any_F > 0.5, 18)
+        assert (named_F == label_F).all()
+
+    def test_a_scrap_that_no_window_hears_stays_unnamed(self) -> None:
+        segmentation = said("1" * 60 + "." * 40)
+        label_F = np.array([0] * 60 + [NOBODY] * 40)
+        speech_F = np.arange(100) >= 85
+        assert (name_scraps(segmentation, label_F, label_F, speech_F, 18) == label_F).all()
+
     def test_overlap_gets_both_voices(self) -> None:
         segmentation = said("1" * 60 + "a" * 30 + "2" * 60)
         label_F = np.array([4] * 60 + [NOBODY] * 30 + [1] * 60)
@@ -385,7 +427,13 @@ class TestDiarizer:
         ]
         assert [v for v, _, _ in turns] == [v for v, _, _ in expected]
         for (_, a, b), (_, x, y) in zip(turns, expected, strict=True):
-            assert (a, b) == (pytest.approx(x, abs=0.25), pytest.approx(y, abs=0.25))
+            assert [a, b] == pytest.approx([x, y], abs=0.25)
+
+    def test_a_word_too_short_for_a_glimpse_before_an_interruption_has_its_speaker(self) -> None:
+        voices = diarizer().diarize(sound(("A", 3), ("", 1), ("A", 0.25), ("AC", 1), ("C", 3), ("", 3)))
+        again = [t for t in voices.turns if t.voice == "V0"][1]
+        assert again.start_s == pytest.approx(4, abs=0.05)
+        assert again.end_s == pytest.approx(5.25, abs=0.05)
 
     def test_arrays_agree(self) -> None:
         wave_S = sound(("A", 3), ("", 1), ("C", 3))
@@ -416,7 +464,8 @@ class TestDiarizer:
         voices = diarizer().diarize(sound(("AC", seconds)))
         assert voices.voices == ("V0",)
         (turn,) = voices.turns
-        assert (turn.start_s, turn.end_s) == (0, pytest.approx(seconds, abs=0.1))
+        assert turn.start_s == 0
+        assert turn.end_s == pytest.approx(seconds, abs=0.1)
         assert voices.activity_FV.max(1) == pytest.approx(voices.speech_F, abs=0.01)
         assert np.linalg.norm(voices.embedding_VD, axis=1) == pytest.approx(1)
 
