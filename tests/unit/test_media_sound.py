@@ -191,8 +191,8 @@ def test_a_track_that_does_not_decode_is_silent_and_no_sound_is_track_0(tmp_path
 
 def test_audible_stops_decoding_at_the_first_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, blocks = tracks_of(tmp_path / "tracks.mkv", SILENT, TONE), []
-    samples = sound_module._samples
-    monkeypatch.setattr(sound_module, "_samples", lambda frame: blocks.append(frame) or samples(frame))
+    samples = sound_module.samples_of
+    monkeypatch.setattr(sound_module, "samples_of", lambda frame: blocks.append(frame) or samples(frame))
     assert audible_track(path) == 1
     assert len(blocks) == 21, "all 20 of the silent track, one of the other"
 

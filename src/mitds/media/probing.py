@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from mitds.manifests.records import Probe
@@ -13,11 +12,15 @@ from mitds.media.pictures import undecodable
 from mitds.media.rgb import Geometry
 from mitds.media.tracks import (
     DecodeLog,
+    Footage,
+    counts_pictures,
     decoded,
     exact,
+    interval_of,
     opened,
     packets,
     unit_of,
+    untimed_start,
     video_track,
     video_tracks,
     with_threads,
@@ -40,7 +43,7 @@ class _Timing:
     vfr: bool
 
 
-def probe(path: Path) -> Probe:
+def probe(footage: Footage) -> Probe:
     """Examine a video: decode its first picture, and read the times of all its packets.
 
     Raises:
@@ -48,17 +51,17 @@ def probe(path: Path) -> Probe:
         NotVideo: Empty, text, a still image, sound only, or sound with a cover.
         Undecodable: A picture track is there, but nothing of it decodes.
     """
-    with opened(path) as container:
-        track = with_threads(video_track(container, path))
+    with opened(footage) as container:
+        track = with_threads(video_track(container, footage))
         log = DecodeLog()
         first = next(decoded(container, track, log), None)
         if first is None:
-            raise undecodable(path, log)
-        return _probe(path, container, track, first)
+            raise undecodable(footage, log)
+        return _probe(footage, container, track, first)
 
 
-def _probe(path: Path, container: Any, track: Any, first: Any) -> Probe:
-    geometry, timing = Geometry.of(first, track), _timing(path, first)
+def _probe(footage: Footage, container: Any, track: Any, first: Any) -> Probe:
+    geometry, timing = Geometry.of(first, track), _timing(footage, first)
     width, height = geometry.upright
     return Probe(
         container=container.format.name,
@@ -91,19 +94,24 @@ def _sound_of(container: Any) -> dict[str, Any]:
     )
 
 
-def _timing(path: Path, first: Any) -> _Timing:
+def _timing(footage: Footage, first: Any) -> _Timing:
     """Read the packets' times without decoding them, from the first picture that decodes on."""
-    with opened(path) as container:
-        track = video_track(container, path)
-        unit = unit_of(track)
-        start = (first.pts if first.pts is not None else first.dts or 0) * unit_of(first)
+    with opened(footage) as container:
+        track = video_track(container, footage)
+        unit, counted = unit_of(track), counts_pictures(container)
+        start = (track.start_time or 0) * unit if counted else _start(footage, track, first)
         shown: dict[int, int] = {}
         for packet in packets(container, track, DecodeLog()):
-            ticks = packet.pts if packet.pts is not None else packet.dts
+            ticks = packet.dts if counted or packet.pts is None else packet.pts
             if ticks is None or not packet.size or packet.is_discard or ticks * unit < start:
                 continue
             shown[ticks] = packet.duration or 0
         return _summary(sorted(shown), unit, start, shown[max(shown)] * unit if shown else Fraction(0), track)
+
+
+def _start(footage: Footage, track: Any, first: Any) -> Fraction:
+    ticks = first.pts if first.pts is not None else first.dts
+    return untimed_start(footage, interval_of(track)) if ticks is None else int(ticks) * unit_of(first)
 
 
 def _summary(ticks: list[int], unit: Fraction, start: Fraction, last_shown: Fraction, track: Any) -> _Timing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ Frame = NDArray[np.uint8]
 """frame_HWC: RGB, upright, square pixels."""
 
 _UNSPECIFIED_MATRICES = (2, 3)
+_HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 _PLAUSIBLE_ASPECT = (Fraction(1, 8), Fraction(8))
 
 
@@ -30,12 +32,14 @@ class Geometry:
         height: Stored height.
         rotation: Degrees to turn clockwise: 0, 90, 180 or 270.
         aspect: Width of a stored pixel over its height.
+        mirrored: Left and right change places, after turning.
     """
 
     width: int
     height: int
     rotation: int
     aspect: Fraction
+    mirrored: bool = False
 
     @classmethod
     def of(cls, frame: Any, track: Any) -> Geometry:
@@ -45,8 +49,8 @@ class Geometry:
         )
         if not _PLAUSIBLE_ASPECT[0] <= aspect <= _PLAUSIBLE_ASPECT[1]:
             aspect = Fraction(1)
-        rotation = round(-frame.rotation / 90) * 90 % 360
-        return cls(max(1, round(frame.width * aspect)), frame.height, rotation, aspect)
+        rotation, mirrored = _turn(frame)
+        return cls(max(1, round(frame.width * aspect)), frame.height, rotation, aspect, mirrored)
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -61,12 +65,27 @@ class Geometry:
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
 
 
+def _turn(frame: Any) -> tuple[int, bool]:
+    """Return by how many degrees to turn clockwise, a multiple of 90, and whether to mirror after that.
+
+    The display matrix sends a stored point (x, y) to (a x + c y, b x + d y), y pointing down.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return (90 if b > 0 else 270), a * d < b * c
+    return (180 if d < 0 else 0), a * d < b * c
+
+
 class ToRgb:
     """Converts the frames of one track to arrays of one size, even where the stored size changes midway."""
 
     def __init__(self, geometry: Geometry, max_side: int | None = None) -> None:
         self._size = geometry.within(max_side)
         self._turns = -geometry.rotation // 90
+        self._step = -1 if geometry.mirrored else 1
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: Any) -> Frame:
@@ -80,7 +99,21 @@ class ToRgb:
             interpolation=Interpolation.BILINEAR,
             threads=1,
         )
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), self._turns))
+        return np.ascontiguousarray(np.rot90(_array(rgb), self._turns)[:, :: self._step])
+
+
+def _array(rgb: Any) -> Frame:
+    """Return the pixels of a frame where they lie, if no row is padded: a picture of 8K is 100 MB."""
+    plane = rgb.planes[0]
+    rows_HB = np.frombuffer(plane, np.uint8)[: plane.line_size * rgb.height].reshape(
+        rgb.height, plane.line_size
+    )
+    return rows_HB[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
+
+
+def tone(track: Any) -> str:
+    """Return how a track codes high dynamic range, "PQ" or "HLG"; empty where it does not."""
+    return _HIGH_DYNAMIC_RANGE.get(track.codec_context.color_trc, "")
 
 
 def _matrix(frame: Any) -> Colorspace | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,15 @@ from av.video.reformatter import (
 from mitds.errors import UsageError
 from mitds.media.rgb import Frame
 from mitds.media.sound import Sound
+from mitds.media.sound_track import SoundTrack
 from mitds.store import atomic_path
 
 TIME_BASE = Fraction(1, 90_000)
 """Exact for 10, 12, 15, 20, 24, 25, 30, 50, 60 and 30000/1001 pictures a second."""
 
 _KEY_FRAME_EVERY = 50
-_AAC_BLOCK = 1024
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+_LARGE_PIXELS = 16_000_000
+"""From here on x264 searches whole pixels only: the planes between them would take 200 MB at 8K."""
 
 
 def write_video(
@@ -64,9 +68,50 @@ def write_video(
         UsageError: No frames, times that do not rise from 0, or frames of several sizes.
     """
     with atomic_path(path) as temporary:
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        with av.open(str(temporary), "w", format="mp4", container_options=options) as container:
-            return _Writer(container, sound, crf, preset, time_base).write(frames, end)
+        return _encode(temporary, frames, end, sound, crf, preset, time_base)
+
+
+def video_bytes(
+    frames: Iterable[tuple[Fraction, Frame]],
+    *,
+    end: Fraction | None = None,
+    sound: Sound | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+    time_base: Fraction = TIME_BASE,
+) -> bytes:
+    """Return the bytes that `write_video` would write; where the system has files in memory, no disk is touched."""
+    with _scratch() as path:
+        _encode(path, frames, end, sound, crf, preset, time_base)
+        return path.read_bytes()
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Yield a file to write to and read back; it has a name, for moving the index to the front opens it anew."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("mitds")
+        try:
+            yield Path(f"/proc/self/fd/{file}")
+        finally:
+            os.close(file)
+    else:
+        with tempfile.TemporaryDirectory(prefix="mitds-") as folder:
+            yield Path(folder) / "video.mp4"
+
+
+def _encode(
+    path: Path,
+    frames: Iterable[tuple[Fraction, Frame]],
+    end: Fraction | None,
+    sound: Sound | None,
+    crf: int,
+    preset: str,
+    time_base: Fraction,
+) -> int:
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", container_options=options) as container:
+        return _Writer(container, sound, crf, preset, time_base).write(frames, end)
 
 
 class _Writer:
@@ -82,15 +127,12 @@ class _Writer:
         self._picture_track: Any = None
         self._pack = VideoReformatter()
         self._shown: dict[int, int] = {}
-        self._voice = _SoundTrack(sound) if sound is not None else None
+        self._voice = SoundTrack(sound) if sound is not None else None
 
     def write(self, frames: Iterable[tuple[Fraction, Frame]], end: Fraction | None) -> int:
         count = 0
-        for ticks, shown, frame_HWC in _with_durations(frames, self._unit, end):
-            if self._picture_track is None:
-                self._start(frame_HWC)
-            self._check_size(frame_HWC)
-            self._picture(ticks, shown, frame_HWC)
+        for ticks, shown, frame in _with_durations(self._packed(frames), self._unit, end):
+            self._picture(ticks, shown, frame)
             if self._voice is not None:
                 self._container.mux(self._voice.until((ticks + shown) * self._unit))
             count += 1
@@ -99,10 +141,29 @@ class _Writer:
         self._finish()
         return count
 
+    def _packed(self, frames: Iterable[tuple[Fraction, Frame]]) -> Iterator[tuple[Fraction, Any]]:
+        """Turn arrays into pictures for the encoder, half their size: one of 8K waits for its duration."""
+        for time, frame_HWC in frames:
+            if self._picture_track is None:
+                self._start(frame_HWC)
+            self._check_size(frame_HWC)
+            frame = self._pack.reformat(
+                av.VideoFrame.from_ndarray(_even(frame_HWC), "rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+                threads=1,
+            )
+            del frame_HWC
+            yield time, frame
+
     def _start(self, frame_HWC: Frame) -> None:
         """Add both tracks before the first packet, as the header lists them."""
-        track = self._container.add_stream("libx264", options=self._x264)
         height, width = frame_HWC.shape[:2]
+        if height * width > _LARGE_PIXELS:
+            self._x264["x264-params"] += ":subme=0"
+        track = self._container.add_stream("libx264", options=self._x264)
         track.width, track.height, track.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         context = track.codec_context
         context.time_base = self._unit
@@ -122,15 +183,7 @@ class _Writer:
                 f"a frame of {width}x{height} differs from the first", remedy="Give frames of one size."
             )
 
-    def _picture(self, ticks: int, shown: int, frame_HWC: Frame) -> None:
-        frame = self._pack.reformat(
-            av.VideoFrame.from_ndarray(_even(frame_HWC), "rgb24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
-            threads=1,
-        )
+    def _picture(self, ticks: int, shown: int, frame: Any) -> None:
         frame.pts, frame.time_base, frame.pict_type = ticks, self._unit, 0
         self._shown[ticks] = shown
         self._mux(self._picture_track.encode(frame))
@@ -146,57 +199,13 @@ class _Writer:
             self._container.mux(self._voice.rest())
 
 
-class _SoundTrack:
-    """Encodes sound piece by piece, so that it lies beside the pictures it belongs to."""
-
-    def __init__(self, sound: Sound) -> None:
-        if sound.rate not in _AAC_RATES:
-            raise UsageError(
-                f"AAC has no rate of {sound.rate} Hz", remedy=f"Resample to one of {_AAC_RATES}."
-            )
-        # Speech sits in the centre of surround sound: never in its first two channels alone.
-        several = sound.wave_CS.shape[0] > 2
-        wave_CS = sound.wave_CS.mean(axis=0, dtype=np.float32, keepdims=True) if several else sound.wave_CS
-        self._sound = Sound(wave_CS, sound.rate, sound.start)
-        self._done = 0
-        self._due = 0
-        self._track: Any = None
-
-    def attach(self, container: Any) -> None:
-        self._layout = "mono" if self._sound.wave_CS.shape[0] == 1 else "stereo"
-        self._track = container.add_stream(
-            "aac", rate=self._sound.rate, layout=self._layout, options={"flags": "+bitexact", "threads": "1"}
-        )
-
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Yield the packets of all whole blocks before `time`."""
-        self._due = round(time * self._sound.rate)
-        while self._due - self._done >= _AAC_BLOCK:
-            yield from self._block(_AAC_BLOCK)
-
-    def rest(self) -> Iterator[Any]:
-        """Yield what is left, up to the last time asked for."""
-        if self._due > self._done:
-            yield from self._block(self._due - self._done)
-        yield from self._track.encode(None)
-
-    def _block(self, samples: int) -> list[Any]:
-        rate = self._sound.rate
-        start = Fraction(self._done, rate)
-        block_CS = self._sound.part(start, start + Fraction(samples, rate)).wave_CS
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block_CS), format="fltp", layout=self._layout)
-        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), self._done
-        self._done += samples
-        return list(self._track.encode(frame))
-
-
 def _with_durations(
-    frames: Iterable[tuple[Fraction, Frame]], unit: Fraction, end: Fraction | None
-) -> Iterator[tuple[int, int, Frame]]:
-    """Yield (ticks, ticks shown, frame_HWC), one frame behind."""
-    held: tuple[int, Frame] | None = None
+    frames: Iterable[tuple[Fraction, Any]], unit: Fraction, end: Fraction | None
+) -> Iterator[tuple[int, int, Any]]:
+    """Yield (ticks, ticks shown, frame), one frame behind."""
+    held: tuple[int, Any] | None = None
     shown = round(Fraction(1, 25) / unit)
-    for time, frame_HWC in frames:
+    for time, frame in frames:
         ticks = round(time / unit)
         if (held is None and ticks) or (held is not None and ticks <= held[0]):
             raise UsageError(
@@ -205,12 +214,14 @@ def _with_durations(
         if held is not None:
             shown = ticks - held[0]
             yield held[0], shown, held[1]
-        held = ticks, frame_HWC
+        held = ticks, frame
     if held is not None:
         yield held[0], max(1, round(end / unit) - held[0]) if end is not None else shown, held[1]
 
 
 def _even(frame_HWC: Frame) -> Frame:
     height, width = frame_HWC.shape[:2]
+    if not (height % 2 or width % 2):
+        return np.ascontiguousarray(frame_HWC)
     padding = ((0, height % 2), (0, width % 2), (0, 0))
     return np.ascontiguousarray(np.pad(frame_HWC, padding, mode="edge"))
