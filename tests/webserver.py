@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -64,7 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             sent = body[: answer.short]
-            self.wfile.write(sent)
+            with suppress(ConnectionError):  # a client may hang up
+                self.wfile.write(sent)
             self.site.served[path] = self.site.served.get(path, 0) + len(sent)
 
     do_HEAD = do_GET

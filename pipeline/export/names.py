@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
 from pathlib import PurePosixPath
 
 from mitds.store import safe_name
@@ -34,7 +35,10 @@ class Names:
         """Return the file name, without suffix, of one source."""
         wanted = stem(name)
         # Names that differ only in case are one file on some systems.
-        if self._taken.setdefault(wanted.casefold(), source_id) == source_id:
-            return wanted
-        self.renamed[source_id] = f"{wanted}-{source_id[:8]}"
-        return self.renamed[source_id]
+        numbered = (f"{wanted}-{source_id[:8]}-{n}" for n in count(2))
+        for free in chain((wanted, f"{wanted}-{source_id[:8]}"), numbered):
+            if self._taken.setdefault(free.casefold(), source_id) == source_id:
+                break
+        if free != wanted:
+            self.renamed[source_id] = free
+        return free

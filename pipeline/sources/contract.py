@@ -12,10 +12,15 @@ class FetchConfig:
     """How sources are fetched.
 
     Attributes:
+        local: Whether the list may name files of this machine. Refuse them in a list that is a stranger's.
+        private_hosts: Whether http(s) may reach hosts that are not on the public internet: this machine, private
+            networks, and what a cloud keeps for its own machines.
+        file_systems: URL schemes of remote file systems that the list may name, of those that fsspec knows.
         max_bytes: Largest file taken.
         timeout_s: Most seconds one source may take, retries included; waiting for one's turn is not counted.
         connect_s: Seconds to wait for a connection.
         read_s: Seconds to wait for the next bytes.
+        least_bytes_per_s: A server that gives fewer, over `read_s`, is given up.
         attempts: How often a transient fault is tried in all.
         backoff_s: First pause after a transient fault; it doubles each time.
         max_pause_s: Longest pause; a server that asks for a longer one is given up.
@@ -25,10 +30,14 @@ class FetchConfig:
         format_order: yt-dlp's sorting of formats, most important first.
     """
 
+    local: bool = True
+    private_hosts: bool = False
+    file_systems: tuple[str, ...] = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "hf", "memory")
     max_bytes: int = 20 << 30
     timeout_s: float = 3600.0
     connect_s: float = 10.0
     read_s: float = 30.0
+    least_bytes_per_s: int = 1000
     attempts: int = 4
     backoff_s: float = 1.0
     max_pause_s: float = 120.0

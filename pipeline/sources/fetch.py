@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from mitds.pipeline.sources.contract import Download, FetchConfig, Fetched, Kind
 from mitds.pipeline.sources.lists import Entry
 from mitds.pipeline.sources.words import MAX_CHARS, clean, file_name
 from mitds.registry import Registry
-from mitds.store import sha256_file, storage_errors
+from mitds.store import publish, scratch_for, sha256_file
 from mitds.weights.web import redact
 
 __all__ = ["KINDS", "FetchConfig", "Fetched", "fetch"]
@@ -46,12 +45,10 @@ def fetch(entry: Entry, folder: Path, config: FetchConfig = FetchConfig()) -> Fe
         MissingDependency: The kind of source needs a package that is not installed.
         StorageFault: The folder cannot be written.
     """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-") as scratch:
-            download = _download(entry.url, Path(scratch), config)
-            size, sha256 = _measured(download.path, entry.url)
-            path = _kept(download, sha256, folder) if download.path.is_relative_to(scratch) else download.path
+    with scratch_for(folder) as scratch:
+        download = _download(entry.url, scratch, config)
+        size, sha256 = _measured(download.path, entry.url)
+        path = _kept(download, sha256, folder) if download.path.is_relative_to(scratch) else download.path
     return Fetched(
         path=path,
         url=redact(entry.url),
@@ -88,7 +85,7 @@ def _kept(download: Download, sha256: str, folder: Path) -> Path:
     path = folder / f"{sha256}{_suffix(download)}"
     with download.path.open("rb") as file:
         os.fsync(file.fileno())
-    download.path.replace(path)
+    publish(download.path, path)
     return path
 
 

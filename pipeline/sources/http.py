@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from mitds.errors import SourceUnreachable
 from mitds.pipeline.sources import ytdlp
+from mitds.pipeline.sources.connections import Connections
 from mitds.pipeline.sources.contract import Download, FetchConfig
 from mitds.pipeline.sources.hosts import turn
-from mitds.weights.web import Web, body, copy, length, refused, silent
+from mitds.weights.web import TOO_LONG, Pace, Web, body, copy, length, refused, silent
 
 if TYPE_CHECKING:
     import requests
@@ -45,17 +46,22 @@ def download(url: str, scratch: Path, config: FetchConfig) -> Download:
     """Fetch a media file, or what yt-dlp finds behind a page; see `Kind`."""
     with turn(url, config.host_interval_s):
         deadline = time.monotonic() + config.timeout_s
-        found = _asked(url, scratch, config, deadline)
-        if isinstance(found, Download):
-            return found
-        return ytdlp.download(url, scratch, config, notes=found, deadline=deadline)
+        with Connections(private_hosts=config.private_hosts, deadline=deadline) as connections:
+            found = _asked(url, scratch, config, deadline, connections)
+            if isinstance(found, Download):
+                return found
+            return ytdlp.download(
+                url, scratch, config, notes=found, deadline=deadline, connections=connections
+            )
 
 
-def _asked(url: str, scratch: Path, config: FetchConfig, deadline: float) -> Download | tuple[str, ...]:
+def _asked(
+    url: str, scratch: Path, config: FetchConfig, deadline: float, connections: Connections
+) -> Download | tuple[str, ...]:
     attempt = 1
     while True:
         try:
-            return _attempt(url, scratch, config, deadline)
+            return _attempt(url, scratch, config, deadline, connections)
         except Transient as fault:
             _pause(url, attempt, fault, config, deadline)
         attempt += 1
@@ -76,11 +82,13 @@ def _pause(url: str, attempt: int, fault: Transient, config: FetchConfig, deadli
     time.sleep(wait)
 
 
-def _attempt(url: str, scratch: Path, config: FetchConfig, deadline: float) -> Download | tuple[str, ...]:
+def _attempt(
+    url: str, scratch: Path, config: FetchConfig, deadline: float, connections: Connections
+) -> Download | tuple[str, ...]:
     """Ask once: a download where the answer is media, else the notes to keep about the page."""
     import requests
 
-    web = Web(connect_s=config.connect_s, read_s=config.read_s)
+    web = Web(connect_s=config.connect_s, read_s=config.read_s, session=connections.session)
     try:
         with web.answer(url) as response:
             _raise_for_status(response, url)
@@ -89,6 +97,8 @@ def _attempt(url: str, scratch: Path, config: FetchConfig, deadline: float) -> D
                 return notes
             return _save(response, scratch / "body", notes, config, deadline)
     except SourceUnreachable as error:
+        if connections.past():
+            raise SourceUnreachable(TOO_LONG) from error
         passing = (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
         if isinstance(error.__cause__, passing):
             raise Transient(error) from error
@@ -143,8 +153,8 @@ def _save(
     if total is not None and total > config.max_bytes:
         raise SourceUnreachable(f"has {total} bytes, more than the {config.max_bytes} allowed")
     with path.open("wb") as file:
-        chunks = body(response, deadline=deadline)
-        copy(chunks, file, limit=config.max_bytes, total=total, tick=silent)
+        pace = Pace(deadline, config.least_bytes_per_s, config.read_s)
+        copy(body(response, pace=pace), file, limit=config.max_bytes, total=total, tick=silent)
     return Download(path=path, name=_name(response), notes=notes)
 
 

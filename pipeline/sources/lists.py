@@ -13,11 +13,14 @@ from typing import Any, NoReturn
 
 from mitds.errors import UsageError
 from mitds.manifests.records import Rights
+from mitds.pipeline.sources.words import MAX_CHARS, clean
 
 COLUMNS = ("url", "licence", "license", "consent", "note", "title")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)")
 _REMEDY = "Give a file with one URL or path a line, .csv or .jsonl."
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
+"""Characters that no table or file of UTF-8 text can hold."""
 
 Row = tuple[int, dict[str, str]]
 
@@ -141,6 +144,9 @@ def _text(value: Any, name: str, path: Path, row: int) -> str:
 
 
 def _entry(row: int, values: dict[str, str], path: Path) -> Entry:
+    for name, value in values.items():
+        if _NO_TEXT.search(value):
+            raise _bad(f"{name or 'a column'} has control characters or halves of characters", path, row)
     given = {k: v.strip() or None for k, v in values.items()}
     url = given.get("url")
     if not url:
@@ -152,7 +158,11 @@ def _entry(row: int, values: dict[str, str], path: Path) -> Entry:
         consent=given.get("consent"),
         note=given.get("note"),
     )
-    return Entry(row, url if _SCHEME.match(url) else _located(url, path), rights, given.get("title"))
+    return Entry(row, url if _SCHEME.match(url) else _located(url, path), rights, _title(given.get("title")))
+
+
+def _title(text: str | None) -> str | None:
+    return clean(text or "")[:MAX_CHARS] or None
 
 
 def _located(text: str, path: Path) -> str:

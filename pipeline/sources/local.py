@@ -12,6 +12,10 @@ from mitds.weights.index import local_path
 
 def download(url: str, scratch: Path, config: FetchConfig) -> Download:
     """Find a local file; see `Kind`."""
+    if not config.local:
+        raise SourceUnreachable(
+            "a file of this machine, and fetch.local=false refuses these", remedy="List addresses."
+        )
     named = local_path(url)
     if named is not None and urlsplit(url).netloc not in ("", "localhost"):
         raise SourceUnreachable("a file:// URL names another machine")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import heapq
 import re
-import time
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from mitds.errors import SourceUnreachable
+from mitds.pipeline.sources.connections import Connections
 from mitds.pipeline.sources.contract import Download, FetchConfig
+from mitds.pipeline.sources.site import PROTOCOLS, open_site
+from mitds.weights.web import TOO_LONG, Pace
 
 
 def download(
-    url: str, scratch: Path, config: FetchConfig, *, notes: tuple[str, ...], deadline: float
+    url: str,
+    scratch: Path,
+    config: FetchConfig,
+    *,
+    notes: tuple[str, ...],
+    deadline: float,
+    connections: Connections,
 ) -> Download:
     """Fetch the one video behind a page.
 
@@ -25,6 +33,7 @@ def download(
         config: Limits and choice of format.
         notes: Facts already known of the page.
         deadline: When to give up, on time.monotonic's clock.
+        connections: Makes all connections.
 
     Raises:
         SourceUnreachable: No video, several, a live one, or a refusal, in yt-dlp's words.
@@ -32,13 +41,15 @@ def download(
     import yt_dlp
 
     log = _Log()
-    with yt_dlp.YoutubeDL({**_options(config), "logger": log}) as site:
-        site.add_progress_hook(_Limits(config.max_bytes, deadline))
+    options = {**_options(config), "logger": log, "ffmpeg_location": str(scratch / "no-ffmpeg")}
+    with open_site(options, connections) as site:
+        site.add_progress_hook(_Limits(config, deadline))
         try:
             info = _single(site.extract_info(url, download=False))
             parts = [_part(site, {**info, **track}, scratch, log) for track in _tracks(info)]
         except yt_dlp.utils.YoutubeDLError as error:
-            raise SourceUnreachable(f"yt-dlp: {_plain(str(error))}") from error
+            said = TOO_LONG if connections.past() else f"yt-dlp: {_plain(str(error))}"
+            raise SourceUnreachable(said) from error
         except SourceUnreachable:
             raise
         except Exception as error:  # a site's page may trip its extractor in any way
@@ -73,6 +84,8 @@ def _options(config: FetchConfig) -> dict[str, Any]:
         "max_filesize": config.max_bytes,
         "overwrites": True,
         "fixup": "never",
+        # Its own downloaders only: programs would make connections that nobody checks.
+        "external_downloader": "native",
     }
 
 
@@ -93,7 +106,12 @@ def _tracks(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _part(site: Any, info: dict[str, Any], scratch: Path, log: _Log) -> Path:
+    from yt_dlp.utils import determine_protocol
+
     info.pop("requested_formats", None)
+    protocol = determine_protocol(info)
+    if protocol not in PROTOCOLS:
+        raise SourceUnreachable(f"yt-dlp: the video comes by {protocol}, which needs a program of its own")
     suffix = re.sub(r"[^a-z0-9]", "", str(info.get("ext", "")).lower())[:5] or "mp4"
     path = scratch / f"part-{len(list(scratch.iterdir()))}.{suffix}"
     done, _ = site.dl(str(path), info)
@@ -156,13 +174,16 @@ def _plain(text: str) -> str:
 class _Limits:
     """Ends a download that takes too long or grows too large, told of its progress by yt-dlp."""
 
-    def __init__(self, max_bytes: int, deadline: float) -> None:
-        self._max_bytes, self._deadline = max_bytes, deadline
+    def __init__(self, config: FetchConfig, deadline: float) -> None:
+        self._max_bytes, self._done = config.max_bytes, 0
+        self._pace = Pace(deadline, config.least_bytes_per_s, config.read_s)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        if time.monotonic() > self._deadline:
-            raise SourceUnreachable("takes longer than the whole download may")
-        if (event.get("downloaded_bytes") or 0) > self._max_bytes:
+        done = event.get("downloaded_bytes") or 0
+        # A part that begins anew counts from nothing.
+        self._pace.tick(done - self._done if done >= self._done else done)
+        self._done = done
+        if done > self._max_bytes:
             raise SourceUnreachable(f"gives more than the {self._max_bytes} bytes allowed")
 
 

@@ -18,7 +18,7 @@ from mitds.pipeline.sources.words import MAX_CHARS, clean, file_name
 from tests.webserver import Answer, Site
 
 VIDEO = {"Content-Type": "video/mp4"}
-QUICK = FetchConfig(backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=1)
+QUICK = FetchConfig(private_hosts=True, backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=1)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,9 @@ def refusal(url: str, folder: Path) -> SourceUnreachable:
         ("pypi://[", "malformed: Invalid IPv6 URL"),
         ("s3://[x", "malformed: Invalid IPv6 URL"),
         ("http://a..b/x.mp4", "label empty or too long"),
-        ("github://a/b", "github:// fails: [A-Z]"),
-        ("reference://x", "reference:// fails: [A-Z]"),
-        ("jupyter://x", "jupyter:// fails: [A-Z]"),
-        ("generic://x", "generic:// fails: [A-Z]"),
-        ("dbfs://h/x", "dbfs:// fails: [A-Z]"),
-        ("dir://x", "dir:// fails: [A-Z]"),
+        ("github://a/b", "github:// is not among the file systems"),
+        ("gopher://a/b", "gopher:// is not among the file systems"),
+        ("simplecache::file:///etc/passwd", "file system inside another"),
         ("memory://", "memory:// fails: IsADirectoryError$"),
         ("memory://x/y.mp4", "no such file: /x/y.mp4"),
     ],
@@ -60,6 +57,13 @@ def test_bad_addresses_are_told_as_faults_of_their_own(tmp_path: Path, url: str,
     error = refusal(url, tmp_path / "got")
     assert error.where == url
     assert re.search(words, error.what)
+
+
+@pytest.mark.parametrize("url", ["github://a/b", "reference://x", "jupyter://x", "generic://x", "dbfs://h/x"])
+def test_drivers_that_were_allowed_fail_in_their_own_words(tmp_path: Path, url: str) -> None:
+    scheme = url.partition(":")[0]
+    with pytest.raises(SourceUnreachable, match=f"{scheme}:// fails: [A-Z]"):
+        fetch(Entry(1, url, Rights()), tmp_path, FetchConfig(file_systems=(scheme,)))
 
 
 def test_a_driver_has_its_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +137,12 @@ def test_titles_and_words_of_sites_are_clean(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def info(*args: object, **options: object) -> dict[str, object]:
-        return {"title": "AC/DC\n\x1b[1mlive" + "!" * 999, "license": "CC\x07 BY", "uploader": "a\x1b[2Jb"}
+        return {
+            "url": "http://x/a",
+            "title": "AC/DC\n\x1b[1mlive" + "!" * 999,
+            "license": "CC\x07 BY",
+            "uploader": "a\x1b[2Jb",
+        }
 
     def save(self: object, path: str, info: object) -> tuple[bool, bool]:
         Path(path).write_bytes(b"video")

