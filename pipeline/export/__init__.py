@@ -1,5 +1,9 @@
-"""Labels in other tools' formats: RTTM, AVA-ActiveSpeaker CSV, cut lists, COCO-WholeBody JSON."""
+"""Labels in other tools' formats, and clips in the layouts of other datasets.
 
-from mitds.pipeline.export.exporter import FORMATS, TIMELINES, Exported, export
+Files: RTTM, AVA-ActiveSpeaker CSV, cut lists, COCO-WholeBody JSON. Folders: Croissant, the MIT repository's, Hugging
+Face datasets.
+"""
 
-__all__ = ["FORMATS", "TIMELINES", "Exported", "export"]
+from mitds.pipeline.export.exporter import FOLDERS, FORMATS, TIMELINES, Exported, export
+
+__all__ = ["FOLDERS", "FORMATS", "TIMELINES", "Exported", "export"]

@@ -8,6 +8,8 @@ from mitds.manifests.source_labels import SourceLabels
 
 
 def source_lines(name: str, labels: SourceLabels) -> Iterator[str]:
-    """Yield a line for every shot but the first, which no cut opens."""
+    """Yield a line for every shot that a cut opens: not the first, and no further piece of a long one."""
     for shot in labels.shots[1:]:
+        if shot.continues:
+            continue
         yield f"{shot.first_frame} {float(shot.start):.6f}\n"

@@ -16,11 +16,17 @@ from mitds.manifests.source_labels import SourceLabels, from_sample
 
 @dataclass(frozen=True, slots=True)
 class ClipRef:
-    """Where a clip's record and arrays lie; both are read when asked for."""
+    """Where a clip's record and arrays lie; both are read when asked for.
+
+    Attributes:
+        path: The shard.
+        members: All that the sample holds, by extension.
+    """
 
     path: Path
     json: Entry
     npz: Entry
+    members: dict[str, Entry]
 
     def clip(self) -> Clip:
         """Read the record."""
@@ -47,14 +53,23 @@ def clips_by_source(paths: Sequence[Path]) -> list[SourceClips]:
         BadShard: If a shard does not hold clips.
     """
     sources: dict[str, SourceClips] = {}
-    for path in paths:
-        for ref in _refs(path):
-            about = json.loads(read_member(path, ref.json))
-            if not isinstance(about, dict) or not {"source_id", "source_name"} <= about.keys():
-                raise _not_clips(path)
-            known = SourceClips(about["source_id"], about["source_name"], [])
-            sources.setdefault(about["source_id"], known).clips.append(ref)
+    for ref in clip_refs(paths):
+        about = json.loads(read_member(ref.path, ref.json))
+        if not isinstance(about, dict) or not {"source_id", "source_name"} <= about.keys():
+            raise _not_clips(ref.path)
+        known = SourceClips(about["source_id"], about["source_name"], [])
+        sources.setdefault(about["source_id"], known).clips.append(ref)
     return list(sources.values())
+
+
+def clip_refs(paths: Sequence[Path]) -> Iterator[ClipRef]:
+    """Yield where the clips of shards lie, one shard's index in memory at a time.
+
+    Raises:
+        BadShard: If a shard does not hold clips.
+    """
+    for path in paths:
+        yield from _refs(path)
 
 
 def _refs(path: Path) -> Iterator[ClipRef]:
@@ -64,7 +79,7 @@ def _refs(path: Path) -> Iterator[ClipRef]:
     for entries in members.values():
         if not {"json", "npz"} <= entries.keys():
             raise _not_clips(path)
-        yield ClipRef(path, entries["json"], entries["npz"])
+        yield ClipRef(path, entries["json"], entries["npz"], entries)
 
 
 def _not_clips(path: Path) -> BadShard:
