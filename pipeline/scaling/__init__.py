@@ -1,0 +1,1 @@
+"""How annotate grows: what its stages cost here, and what a cluster would make of that."""
