@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import types
 import typing
 import zipfile
@@ -25,9 +26,16 @@ R = TypeVar("R")
 Arrays = dict[str, NDArray[Any]]
 
 MAX_UNPACKED_BYTES = 8 << 30
+_DAMAGE = (
+    *(ValueError, KeyError, OSError, EOFError, SyntaxError, ArithmeticError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What numpy and zipfile raise of bytes that are no arrays."""
+_RATIONAL = re.compile(r"-?[0-9]{1,40}(/0*[1-9][0-9]{0,39})?")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _KEYPOINTS = 133
 _META = "meta"
+_CLIP = "clip"
 
 
 # ---- JSON
@@ -46,7 +54,7 @@ def from_json(cls: type[R], text: str | bytes) -> R:
     """
     try:
         return from_plain(cls, json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadShard(f"not a {cls.__name__} in JSON: {error}") from error
 
 
@@ -86,10 +94,9 @@ def _decode_plain(value: Any, hint: Any, where: str) -> Any:
     if hint is Any:
         return value
     if hint is Fraction and isinstance(value, str):
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError) as error:
-            raise BadShard(f"{where} is {value!r}, not a rational number") from error
+        if not _RATIONAL.fullmatch(value):  # "1e999999999" would be one, and never end
+            raise BadShard(f"{where} is {value!r:.80}, not a rational number")
+        return Fraction(value)
     if hint is float and type(value) in (int, float):
         return float(value)
     if type(value) is not hint:
@@ -132,7 +139,7 @@ def unpack_arrays(data: bytes) -> Arrays:
                 raise BadShard("arrays unpack to more than the size limit")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: _as_array(arrays[name]) for name in arrays.files}
-    except (ValueError, KeyError, OSError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise BadShard(f"not readable arrays (npz): {error}") from error
 
 
@@ -182,9 +189,23 @@ def take(
 # ---- records that hold arrays
 
 
-def clip_arrays_to_npz(arrays: ClipArrays) -> bytes:
-    """Pack the arrays of one clip under their field names."""
-    return pack_arrays({f.name: getattr(arrays, f.name) for f in fields(ClipArrays)})
+def clip_arrays_to_npz(arrays: ClipArrays, key: str = "") -> bytes:
+    """Pack the arrays of one clip under their field names, and its key, where given, as one more ("clip")."""
+    packed: Arrays = {f.name: getattr(arrays, f.name) for f in fields(ClipArrays)}
+    return pack_arrays(packed | ({_CLIP: np.frombuffer(key.encode("ascii"), np.uint8)} if key else {}))
+
+
+def clip_key_of_npz(data: bytes) -> str:
+    """Return the key of the clip whose arrays these are; empty where it was not written.
+
+    Raises:
+        BadShard: If the arrays cannot be read, or their key is none.
+    """
+    arrays = unpack_arrays(data)
+    try:
+        return take(arrays, _CLIP, (-1,), np.uint8).tobytes().decode("ascii") if _CLIP in arrays else ""
+    except UnicodeDecodeError as error:
+        raise BadShard("the clip's key in the arrays is not text") from error
 
 
 def clip_arrays_from_npz(data: bytes) -> ClipArrays:

@@ -96,7 +96,9 @@ class LoadedClip:
 
 def shard_paths(shards: Shards) -> list[Path]:
     """Resolve one or several shard patterns to files."""
-    return expand([str(shards)] if isinstance(shards, str | Path) else [str(s) for s in shards])
+    if isinstance(shards, str) or not isinstance(shards, Sequence):
+        return expand([str(shards)])
+    return expand([str(shard) for shard in shards])
 
 
 def clip_from_sample(sample: Sample) -> LoadedClip:

@@ -102,8 +102,9 @@ class Shot:
         end: PTS of the next shot's first frame, or the end of the last frame.
         first_frame: Index of the first frame in the source, in presentation order.
         frames: Number of source frames.
-        cut_score: Score of the cut that opens the shot; None for the first shot.
+        cut_score: Score of the cut that opens the shot; None for the first shot, and where none opens it.
         detector: Name of the shot detector.
+        continues: True for a further piece of a shot that was too long to be one: no cut opens it.
     """
 
     key: str
@@ -115,6 +116,7 @@ class Shot:
     frames: int
     cut_score: float | None
     detector: str
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +268,23 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a clip came about, beyond its source's address and rights, which stand in the clip itself.
+
+    Attributes:
+        fetched_at: UTC time its source was fetched, ISO 8601; None where it lay on the machine already.
+        notes: What the source itself states: its licence, an opt-out header.
+        tool: "mitds VERSION".
+        libraries: Version by name of the libraries that decide a clip's bytes.
+    """
+
+    fetched_at: str | None
+    notes: tuple[str, ...]
+    tool: str
+    libraries: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """One clip: a span of one shot with the people visible in it.
 
@@ -282,6 +301,8 @@ class Clip:
         models: Backend name by stage.
         digests: "config", and sha256 by weight name.
         duplicate_of: Key of the clip of an earlier source that shares most with this one; None where none does.
+        seals: sha256 by extension of the sample's other members (mp4, wav, npz); empty where written before seals.
+        provenance: How it came about; None where written before it was kept.
     """
 
     key: str
@@ -304,6 +325,8 @@ class Clip:
     models: dict[str, str]
     digests: dict[str, str]
     duplicate_of: str | None = None
+    seals: dict[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
     schema: str = "mitds.clip/1"
 
     @property

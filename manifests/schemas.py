@@ -87,6 +87,14 @@ CLIPS = pa.schema(
 _OWN_SCORES = ("speech_share", "overlap_share")
 
 
+def read_table(
+    path: Path, *, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> pa.Table:
+    """Read a parquet file, wherever it lies."""
+    with path.open("rb") as file:
+        return pq.read_table(file, columns=columns and list(columns), schema=schema)
+
+
 def write_sources(path: Path, sources: Iterable[Source]) -> None:
     """Write ``sources.parquet``, rows in the order of the user's list."""
     rows = [_source_row(source) for source in sorted(sources, key=lambda s: s.row)]
@@ -95,7 +103,7 @@ def write_sources(path: Path, sources: Iterable[Source]) -> None:
 
 def concat_sources(paths: Sequence[Path], path: Path) -> None:
     """Write one ``sources.parquet`` from those of several ingest runs, in their order."""
-    _write_table(path, pa.concat_tables([pq.read_table(p, schema=SOURCES) for p in paths]))
+    _write_table(path, pa.concat_tables([read_table(p, schema=SOURCES) for p in paths]))
 
 
 def write_clips(path: Path, clips: Sequence[tuple[Clip, str | None]]) -> None:

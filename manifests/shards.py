@@ -18,7 +18,9 @@ from types import TracebackType
 from typing import IO, Self
 
 from mitds.errors import BadShard, UsageError
+from mitds.places import matching, read_range
 from mitds.store import atomic_open
+from mitds.tars import BoundedHeaders
 
 MAX_MEMBER_BYTES = 4 << 30
 MAX_KEY_LENGTH = 80
@@ -117,7 +119,7 @@ class ShardWriter:
 
 
 def _size(data: bytes | Path) -> int:
-    return data.stat().st_size if isinstance(data, Path) else len(data)
+    return len(data) if isinstance(data, bytes) else data.stat().st_size
 
 
 def _padded(size: int) -> int:
@@ -127,11 +129,11 @@ def _padded(size: int) -> int:
 def _write_member(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
     info = tarfile.TarInfo(name)  # owner 0, time 0 and mode 0644 are its defaults
     info.size = _size(data)
-    if isinstance(data, Path):
+    if isinstance(data, bytes):
+        tar.addfile(info, io.BytesIO(data))
+    else:
         with data.open("rb") as file:
             tar.addfile(info, file)
-    else:
-        tar.addfile(info, io.BytesIO(data))
 
 
 def check_name(name: str) -> None:
@@ -160,8 +162,9 @@ def _entry(info: tarfile.TarInfo, limit: int) -> Entry:
 def _entries(file: IO[bytes], limit: int) -> Iterator[Entry]:
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        for info in tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=BoundedHeaders) as tar:
+        while (info := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps every header that it has seen
             entry = _entry(info, limit)
             if entry.offset + entry.size > end:
                 raise ValueError(f"the archive is cut off inside {info.name!r}")
@@ -224,23 +227,25 @@ def read_member(path: Path, entry: Entry) -> bytes:
     Raises:
         BadShard: If the shard is shorter than it was when it was indexed.
     """
-    with path.open("rb") as file:
-        try:
-            return _read_at(file, entry)
-        except ValueError as error:
-            raise _bad(path, error) from error
+    try:
+        return _whole(read_range(path, entry.offset, entry.size), entry)
+    except ValueError as error:
+        raise _bad(path, error) from error
 
 
 def _read_at(file: IO[bytes], entry: Entry) -> bytes:
     file.seek(entry.offset)
-    data = file.read(entry.size)
+    return _whole(file.read(entry.size), entry)
+
+
+def _whole(data: bytes, entry: Entry) -> bytes:
     if len(data) != entry.size:
         raise ValueError(f"the archive is cut off inside '{entry.key}.{entry.ext}'")
     return data
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
-    """Resolve shard patterns: paths, globs and braces ("clips-{000000..000003}.tar", "{a,b}.tar").
+    """Resolve shard patterns: paths, URLs, globs and braces ("s3://b/clips-{000000..000003}.tar", "{a,b}.tar").
 
     Returns:
         Each file once: in the order of the patterns, sorted within one.
@@ -251,18 +256,13 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         for plain in _braces(pattern):
-            paths = [Path(plain)] if Path(plain).is_file() else _glob(plain)
+            paths = matching(plain)
             if not paths:
                 raise UsageError(
                     "no shard matches the pattern", where=pattern, remedy="Check the path; quote globs."
                 )
             found.update(dict.fromkeys(paths))
     return list(found)
-
-
-def _glob(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    return sorted(p for p in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if p.is_file())
 
 
 def _braces(pattern: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ with the prefix of their arrays in ``KEY.npz`` (``s0000_t000_xyxy``: shot 0, tra
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,9 @@ def to_sample(labels: SourceLabels) -> dict[str, bytes]:
             f"{track.prefix}_logit": track.logit_T,
             f"{track.prefix}_first": np.array(track.first, np.int64),
         }
-    return {"json": canonical({**about, "tracks": tracks}).encode(), "npz": pack_arrays(arrays)}
+    npz = pack_arrays(arrays)
+    seals = {"npz": hashlib.sha256(npz).hexdigest()}
+    return {"json": canonical({**about, "tracks": tracks, "seals": seals}).encode(), "npz": npz}
 
 
 def from_sample(sample: Sample) -> SourceLabels:

@@ -24,7 +24,7 @@ from mitds.manifests.tar_bytes import (
     sample_bytes,
     trailer,
 )
-from mitds.store import sha256_file, storage_errors
+from mitds.store import publish, sha256_file, storage_errors
 
 Members = Mapping[str, bytes | Path]
 K = TypeVar("K")
@@ -36,7 +36,7 @@ class StandingShards:
     Args:
         pattern: Name of a shard with one integer field, "clips-%06d.tar".
         out: Where finished shards stand.
-        staging: Folder for shards that are being written, and for journals; on the same storage.
+        staging: Folder of this machine for shards that are being written, and for journals.
         max_bytes: A shard is finished before it would grow past this; a larger sample gets its own shard.
         max_samples: A shard is finished when it holds this many samples.
     """
@@ -45,7 +45,7 @@ class StandingShards:
         self, pattern: str, out: Path, staging: Path, *, max_bytes: int = 1 << 30, max_samples: int = 1000
     ) -> None:
         self.pattern, self._out, self._staging = pattern, out, staging
-        self._published_journals = staging / "published"
+        self._published_journals = out / ".work" / "shards" / "published"
         self._max_bytes, self._max_samples = max_bytes, max_samples
         self._standing, self._staged = self._find_standing(), self._find_staged()
         self._places: dict[tuple[str, str], Stretch] = {}
@@ -65,6 +65,10 @@ class StandingShards:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the open shard; what is staged stays for a later run."""
         if self._file is not None:
             self._file.close()
 
@@ -101,10 +105,9 @@ class StandingShards:
         """Finish, put staged shards in their places, remove those of an earlier plan; return all that stand then."""
         if self._laid:
             self._finish()
-        self._published_journals.mkdir(parents=True, exist_ok=True)
         for name in self._to_publish:
             (self._published_journals / f"{name}.journal").unlink(missing_ok=True)
-            self._part(name).replace(self._out / name)
+            publish(self._part(name), self._out / name)
             self._settle(name)
         self._remove_others({record.name for record in self._finished})
         return list(self._finished)
@@ -221,7 +224,7 @@ class StandingShards:
                 self._settle(name)
 
     def _settle(self, name: str) -> None:
-        self._journal(name).replace(self._published_journals / f"{name}.journal")
+        publish(self._journal(name), self._published_journals / f"{name}.journal")
 
     def _find_staged(self) -> dict[str, Journal]:
         """Return the journals of staged shards, as far as the bytes they speak of are there."""

@@ -39,7 +39,7 @@ def append_member(file: IO[bytes], name: str, data: bytes | Path) -> None:
     info = tarfile.TarInfo(name)  # owner 0, time 0 and mode 0644 are its defaults
     info.size = _size(data)
     file.write(info.tobuf(tarfile.USTAR_FORMAT))
-    if isinstance(data, Path):
+    if not isinstance(data, bytes):
         copy_stretch(Stretch(data, 0, info.size), file)
     else:
         file.write(data)
@@ -88,7 +88,7 @@ def flush(file: IO[bytes]) -> None:
 
 
 def _size(data: bytes | Path) -> int:
-    return data.stat().st_size if isinstance(data, Path) else len(data)
+    return len(data) if isinstance(data, bytes) else data.stat().st_size
 
 
 def _padded(size: int) -> int:

@@ -140,6 +140,7 @@ def narrow(clip: Clip, window: Window, key: str) -> Clip:
         frames=window.frames,
         width=window.width,
         height=window.height,
+        seals={},
         persons=tuple(replace(p, turns=_shifted(p.turns, window)) for p in clip.persons),
         offscreen=_shifted(clip.offscreen, window),
         unassigned=_shifted(clip.unassigned, window),

@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds import cli_audit, cli_baselines, cli_benchmark, cli_compose, cli_fit
+from mitds import cli_audit, cli_baselines, cli_benchmark, cli_compose, cli_fit, cli_rights, cli_scale, cli_status
 from mitds.cli_parts import (
     Address,
+    DryRun,
     Json,
+    MetricsPort,
     Out,
     Quiet,
     Settings,
     Shards,
     Workers,
     emit,
+    print_forecast,
     print_rows,
     stdout_for_json,
 )
 from mitds.errors import MitdsError, UsageError
+from mitds.places import place
 
 if TYPE_CHECKING:
     from mitds.manifests.ledger import FunnelRow
@@ -39,14 +43,17 @@ app.add_typer(weights_app, name="weights")
 cli_compose.register(app)
 cli_audit.register(app)
 cli_fit.register(app)
+cli_status.register(app)
+cli_rights.register(app)
+cli_scale.register(app)
 cli_benchmark.register(app)
 cli_baselines.register(app)
 
 
-def _progress(stages: Sequence[str], quiet: bool) -> Any:
+def _progress(stages: Sequence[str], quiet: bool, metrics_port: int | None) -> Any:
     from mitds.pipeline.progress import StageProgress
 
-    return StageProgress(stages, quiet=quiet)
+    return StageProgress(stages, quiet=quiet, metrics_port=metrics_port)
 
 
 def _print_funnel(rows: Sequence[FunnelRow], title: str) -> None:
@@ -59,12 +66,18 @@ def _print_funnel(rows: Sequence[FunnelRow], title: str) -> None:
 
 @app.command()
 def ingest(
-    urls: Annotated[Path, typer.Argument(help="List of links or paths: text, CSV or JSONL.")],
+    urls: Annotated[Path, typer.Argument(parser=place, metavar="LIST", help="List of links or paths: text, CSV or JSONL.")],
     out: Out,
     shots: Annotated[str | None, typer.Option(help="Shot detector: pyscenedetect or transnetv2.")] = None,
     workers: Workers = None,
     address: Address = None,
+    metrics_port: MetricsPort = None,
+    removed: Annotated[
+        list[Path] | None,
+        typer.Option("--removals", help="Further records of what was withdrawn; may be repeated."),
+    ] = None,
     settings: Settings = None,
+    dry_run: DryRun = False,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -74,8 +87,14 @@ def ingest(
 
     chosen = [f"split.detector={shots}"] if shots else []
     config = override(step.IngestConfig(), [*chosen, *(settings or [])])
-    with stdout_for_json(), _progress(step.STAGES, quiet) as progress:
-        result = step.ingest(urls, out, config, address=address, workers=workers, progress=progress)
+    records = removed or []
+    if dry_run:
+        print_forecast(step.ingest_forecast(urls, out, config, removed=records), json_)
+        return
+    with stdout_for_json(), _progress(step.STAGES, quiet, metrics_port) as progress:
+        result = step.ingest(
+            urls, out, config, removed=records, address=address, workers=workers, progress=progress
+        )
     if json_:
         emit({"out": str(out), "shots": result.shots, "funnel": result.funnel, "failed": result.failed})
     else:
@@ -111,8 +130,10 @@ def annotate(
     config: Annotated[Path | None, typer.Option(help="YAML with settings by section.")] = None,
     settings: Settings = None,
     keep_all: Annotated[bool, typer.Option("--keep-all", help="Also write clips that break a rule.")] = False,
+    dry_run: DryRun = False,
     workers: Workers = None,
     address: Address = None,
+    metrics_port: MetricsPort = None,
     json_: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -125,7 +146,10 @@ def annotate(
     resolved = annotate_config(
         profile, backends=chosen, file=config, settings=settings or [], keep_all=keep_all
     )
-    with stdout_for_json(), _progress(step.STAGES, quiet) as progress:
+    if dry_run:
+        print_forecast(step.annotate_forecast(shards, out, resolved), json_)
+        return
+    with stdout_for_json(), _progress(step.STAGES, quiet, metrics_port) as progress:
         result = step.annotate(shards, out, resolved, address=address, workers=workers, progress=progress)
         report = write_report(out)
     if json_:
@@ -158,30 +182,35 @@ def export(
     shards: Shards,
     out: Out,
     format_: Annotated[
-        list[str], typer.Option("--format", "-f", help="rttm, ava, cuts or coco; may be repeated.")
+        list[str],
+        typer.Option("--format", "-f", help="Files: rttm, ava, cuts, coco. A folder: croissant, mit, hf."),
     ],
     timeline: Annotated[str, typer.Option(help="clip or source: whose clock the times are on.")] = "clip",
     json_: Json = False,
 ) -> None:
-    """Write labels in the formats of the field: RTTM, AVA-ActiveSpeaker, cut lists, COCO-WholeBody."""
+    """Write labels in the formats of the field, or clips in another dataset's layout (docs/export.md)."""
     from mitds.pipeline.export import export as step
 
     with stdout_for_json():
         done = [step(shards, name, out, timeline) for name in format_]
     written = [path for exported in done for path in exported.paths]
     renamed = {key: name for exported in done for key, name in exported.renamed.items()}
+    sizes = {"written": sum(e.written for e in done), "linked": sum(e.linked for e in done)}
     if json_:
-        emit({"out": str(out), "files": [str(p) for p in written], "renamed": renamed})
+        emit({"out": str(out), "files": [str(p) for p in written], "renamed": renamed, **sizes})
     else:
         for path in written:
             typer.echo(path)
+        typer.echo(f"{sizes['written']} bytes written, {sizes['linked']} bytes linked")
         for key, name in renamed.items():
             typer.echo(f"source {key[:16]} is called {name}: another source has its file name")
 
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="Output folder of mitds annotate.")],
+    folder: Annotated[
+        Path, typer.Argument(parser=place, metavar="FOLDER", help="Output folder of mitds annotate.")
+    ],
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no picture of anybody.")] = False,
     json_: Json = False,
 ) -> None:

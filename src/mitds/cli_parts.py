@@ -7,18 +7,43 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mitds.config import plain
+from mitds.places import place
+
+if TYPE_CHECKING:
+    from mitds.pipeline.dry_run import StageForecast
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON summary as the only line of stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; default: all.")]
 Address = Annotated[str | None, typer.Option(help="Run on the Ray cluster at this address.")]
 Shards = Annotated[list[str], typer.Option(help="Shard paths, globs or brace patterns; may be repeated.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made if missing.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        parser=place,
+        metavar="FOLDER",
+        help="Folder or URL (s3://bucket/run) to write to; made if missing.",
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        min=0,
+        max=65535,
+        help="Serve Prometheus metrics on this port of 127.0.0.1 while it runs; 0 for any free one.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what is done and what would be done; change nothing.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, section.name=value; may be repeated.")
 ]
@@ -66,3 +91,15 @@ def print_rows(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> None:
     from mitds.pipeline.tables import rows_table
 
     Console().print(rows_table(rows, columns))
+
+
+def print_forecast(rows: Sequence[StageForecast], json_: bool) -> None:
+    """Print what a run would do."""
+    if json_:
+        emit({"forecast": rows, "to_do": sum(row.to_do for row in rows)})
+        return
+    texts = [
+        {"stage": row.stage, "done": str(row.done), "to do": f"{row.to_do}{' or more' if row.open else ''}"}
+        for row in rows
+    ]
+    print_rows(texts, ("stage", "done", "to do"))

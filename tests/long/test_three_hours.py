@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 LIMIT_MB = 1500
 HOURS = 3

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Wave = NDArray[np.float32]
 
 _HALF_TAPS = 50
-_BLOCK_S = 10
+_BLOCK_S = 10.0
 
 
 def resample(wave_CS: Wave, old: int, new: int) -> Wave:
@@ -41,7 +41,7 @@ class Resampler:
         reach = -(-_HALF_TAPS * max(self._up, self._down) // self._up)
         # A piece that begins at a multiple of `down` meets the filter in the same phase as the whole would.
         self._margin = self._down * -(-reach // self._down)
-        self._step = self._down * max(1, _BLOCK_S * old // self._down)
+        self._step = self._down * max(1, int(_BLOCK_S * old) // self._down)
         self._parts = [np.zeros((channels, 0), np.float32)]
         self._first = self._given = self._end = 0
 
