@@ -8,31 +8,39 @@ voices (source)┴─▶ speaking (shot) ─▶ people (source) ─▶ quality (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 from mitds.config import digest
 from mitds.errors import MissingWeights, UsageError
+from mitds.manifests.removals import Removals, removals
 from mitds.manifests.schemas import concat_sources
 from mitds.manifests.shards import expand
 from mitds.pipeline.annotate_run import AnnotateResult, AnnotateRun
 from mitds.pipeline.claims import claim, keep_earlier
-from mitds.pipeline.runner import Progress, Runner, Stage, ray_session
+from mitds.pipeline.dry_run import StageForecast, forecast
+from mitds.pipeline.fingerprints import annotate_fingerprints, libraries, tool
+from mitds.pipeline.jobs import Progress, Stage
+from mitds.pipeline.runner import Runner
+from mitds.pipeline.session import ray_session
 from mitds.pipeline.settings import AnnotateConfig
 from mitds.pipeline.shot_shards import read_sources
-from mitds.pipeline.stages.items import Backend
+from mitds.pipeline.stages.items import Backend, SourceItem
 from mitds.pipeline.stages.people import PeopleConfig
-from mitds.pipeline.work import Work
+from mitds.pipeline.watching.plan import RunPlan
+from mitds.pipeline.watching.recorder import recorded
+from mitds.pipeline.work import Work, run_on
 from mitds.store import write_json
 from mitds.weights import digests, resolve
 
 STAGES = ("faces", "voices", "speaking", "people", "quality", "poses", "clips")
+PLAN = RunPlan(command="annotate", stages=STAGES, first=("faces", "voices"))
 
 
-def stages(config: AnnotateConfig, work: Work, weight_digests: dict[str, str]) -> list[Stage]:
-    """Declare the stages, their workers and what each needs."""
-    device_gpus = {name: _gpus(getattr(config, name)) for name in ("faces", "speech", "asd", "pose")}
-    people = PeopleConfig(
+def people_config(config: AnnotateConfig, weight_digests: dict[str, str]) -> PeopleConfig:
+    """Return the settings of the stage that brings a source together, and what its clips say of their making."""
+    return PeopleConfig(
         joining=config.joining,
         binder=config.binder,
         fusion=config.fusion,
@@ -41,7 +49,14 @@ def stages(config: AnnotateConfig, work: Work, weight_digests: dict[str, str]) -
         rules=config.rules,
         models=config.backends,
         digests={"config": digest(replace(config, keep_all=False)), **weight_digests},
+        tool=tool(),
+        libraries=libraries(),
     )
+
+
+def stages(config: AnnotateConfig, work: Work, people: PeopleConfig) -> list[Stage]:
+    """Declare the stages, their workers and what each needs."""
+    device_gpus = {name: _gpus(getattr(config, name)) for name in ("faces", "speech", "asd", "pose")}
 
     def annotator(stage: str, family: str, module: str, **more: object) -> Stage:
         backend = Backend(config.backends[family], getattr(config, family))
@@ -88,34 +103,68 @@ def annotate(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> AnnotateResult:
-    """Annotate all shots of the shards that the patterns name; see the module's head for the stages."""
-    sources = read_sources(shards)
+    """Annotate all shots of the shards that the patterns name; see the module's head for the stages.
+
+    What an earlier run with the same output has done already is not done again.
+    """
+    claim(out, "annotate")
+    gone = removals(out, *{path.parent for path in expand(shards)})
+    sources = _sources(shards, gone)
+    with run_on(out, "annotate") as (root, hold), recorded(out, PLAN, progress) as told:
+        keep_earlier(
+            out, "clips.parquet", "source_id", [s.source.id or "" for s in sources], "clips' sources"
+        )
+        weight_digests = ready_weights(config)
+        people = people_config(config, weight_digests)
+        work = Work(root, annotate_fingerprints(config, weight_digests, people))
+        with closing(AnnotateRun(sources, out, work, config, gone)) as run:
+            with ExitStack() as session:
+                workforce = ray_session(address=address, workers=workers)
+                runner = Runner(
+                    stages(config, work, people),
+                    told,
+                    run.recall,
+                    lambda: session.enter_context(workforce),
+                )
+                runner.run(run.first_jobs(), run.follow_ups)
+            result = run.finish(hold)
+            told.published(result.shards)
+        copy_sources(shards, out)
+        write_json(
+            out / "run.json",
+            {
+                "command": "annotate",
+                "complete": True,
+                "inputs": [Path(s).name for s in shards],
+                "config": config,
+                "config_digest": digest(replace(config, keep_all=False)),
+                "weights": weight_digests,
+                "funnel": result.funnel,
+                "shards": result.shards,
+            },
+        )
+    return result
+
+
+def annotate_forecast(shards: Sequence[str], out: Path, config: AnnotateConfig) -> list[StageForecast]:
+    """Say what `annotate` would do with the same arguments: what is done, what is to be done; nothing is changed."""
+    gone = removals(out, *{path.parent for path in expand(shards)})
+    sources = _sources(shards, gone)
+    weight_digests = ready_weights(config)
+    people = people_config(config, weight_digests)
+    work = Work(out / ".work", annotate_fingerprints(config, weight_digests, people))
+    with closing(AnnotateRun(sources, out, work, config, gone, rehearsal=True)) as run:
+        return forecast(STAGES, run.first_jobs(), run.follow_ups, run.recall)
+
+
+def _sources(shards: Sequence[str], gone: Removals) -> list[SourceItem]:
+    """Return the shards' sources, without those that were withdrawn."""
+    sources = [item for item in read_sources(shards) if not gone.refuses(item.source.id or "")]
     if not sources:
         raise UsageError(
             "the shards hold no source", where=", ".join(shards), remedy="Run mitds ingest first."
         )
-    claim(out, "annotate")
-    keep_earlier(out, "clips.parquet", "source_id", [s.source.id or "" for s in sources], "clips' sources")
-    weight_digests = ready_weights(config)
-    with Work.over(out) as work:
-        run = AnnotateRun(sources, out, work, config)
-        with ray_session(address=address, workers=workers):
-            runner = Runner(stages(config, work, weight_digests), progress)
-            runner.run(run.first_jobs(), run.follow_ups)
-        result = run.finish()
-    write_json(
-        out / "run.json",
-        {
-            "command": "annotate",
-            "shards": [Path(s).name for s in shards],
-            "config": config,
-            "config_digest": digest(replace(config, keep_all=False)),
-            "weights": weight_digests,
-            "funnel": result.funnel,
-        },
-    )
-    copy_sources(shards, out)
-    return result
+    return sources
 
 
 def ready_weights(config: AnnotateConfig) -> dict[str, str]:

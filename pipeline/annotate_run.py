@@ -6,19 +6,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mitds.manifests.codec import to_json
-from mitds.manifests.ledger import FunnelRow, Kind, Ledger, funnel
+from mitds.config import canonical
+from mitds.lock import Hold
+from mitds.manifests.ledger import KINDS, End, FunnelRow, Kind, funnel
 from mitds.manifests.records import Clip
+from mitds.manifests.removals import Removals
+from mitds.manifests.shard_journal import ShardRecord
 from mitds.pipeline.curation import judged
 from mitds.pipeline.ends import Ends
-from mitds.pipeline.near_duplicates import NearDuplicates
-from mitds.pipeline.packing import Lot, Packed, pack
-from mitds.pipeline.runner import Job, Outcome
+from mitds.pipeline.jobs import Job, Outcome
+from mitds.pipeline.memory import Memory
+from mitds.pipeline.near_duplicates import NearDuplicates, read_fingerprint
+from mitds.pipeline.packing import Packed, Packer, RehearsingPacker
 from mitds.pipeline.settings import AnnotateConfig
+from mitds.pipeline.stages.faces import FacesResult
 from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
-from mitds.pipeline.stages.people import PeopleResult
+from mitds.pipeline.stages.people import PeopleResult, PlannedClip
+from mitds.pipeline.stages.voices import VoicesResult
 from mitds.pipeline.work import Work
 from mitds.store import write_bytes
+
+RESULTS: dict[str, type] = {
+    "faces": FacesResult,
+    "voices": VoicesResult,
+    "speaking": int,
+    "people": PeopleResult,
+    "quality": dict[str, float],
+    "poses": dict[str, float],
+}
+"""What the workers of each stage return, where it is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +46,14 @@ class AnnotateResult:
         funnel: Every input's end, counted; the sums match.
         clips: All candidates with the shard they lie in; None where they were filtered and not written.
         failures: Item and sentence of everything that failed.
+        shards: All shards that stand now.
     """
 
     out: Path
     funnel: list[FunnelRow]
     clips: Packed
     failures: list[tuple[str, str]]
+    shards: list[ShardRecord]
 
     @property
     def failed(self) -> int:
@@ -55,18 +73,41 @@ class _Progress:
     failed: bool = False
     people: PeopleResult | None = None
     to_write: set[str] = field(default_factory=set)
-    files: dict[str, dict[str, Path]] = field(default_factory=dict)
 
 
 class AnnotateRun:
-    """Decides what follows what, and packs each source's clips, in order, once all its jobs have ended."""
+    """Decides what follows what, which of it earlier runs have done, and hands clips to the packer as they end.
 
-    def __init__(self, sources: Sequence[SourceItem], out: Path, work: Work, config: AnnotateConfig) -> None:
+    Args:
+        sources: What is to be annotated, in order.
+        out: The output folder.
+        work: The work folder.
+        config: All settings.
+        gone: What was withdrawn: clips that show withdrawn people are not made, and their labels are blanked.
+        rehearsal: Only follow the course, as far as earlier runs have gone; write nothing.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[SourceItem],
+        out: Path,
+        work: Work,
+        config: AnnotateConfig,
+        gone: Removals = Removals(),
+        *,
+        rehearsal: bool = False,
+    ) -> None:
         self._sources = {item.key: _Progress(item) for item in sources}
         self._shots = {s.shot.key: s for item in sources for s in item.shots}
         self._clip_items: dict[str, ClipItem] = {}
-        self._config, self._out, self._work = config, out, work
-        self._ends = Ends(Ledger(work.root / "ledger.jsonl"))
+        self._made: set[str] = set()
+        self._config, self._out, self._work, self._gone = config, out, work, gone
+        self._memory = Memory(work, RESULTS)
+        self._duplicates = NearDuplicates() if "duplicates" in config.quality.measures else None
+        keys = list(self._sources)
+        packer = RehearsingPacker if rehearsal else Packer
+        self._packer = packer(keys, out, work, self._last_word, keep_all=config.keep_all)
+        self._ends = Ends()
         self._inputs: dict[Kind, int] = {"source": len(sources), "shot": len(self._shots), "clip": 0}
         self._after: dict[str, Callable[[str, Outcome], Iterable[Job]]] = {
             "faces": self._after_faces,
@@ -85,9 +126,18 @@ class AnnotateRun:
             progress.to_score = {s.shot.key for s in item.shots}
             progress.sound_ready = item.sound is None
             if item.sound is not None:
-                yield Job(stage="voices", item=key, payload=item, media_s=float(item.sound.duration))
+                media_s = float(item.sound.about.duration)
+                yield self._memory.job("voices", key, item, key=item.name, media_s=media_s)
             for shot in item.shots:
-                yield Job(stage="faces", item=shot.shot.key, payload=shot, media_s=shot.seconds)
+                yield self._memory.job("faces", shot.shot.key, shot, key=shot.name, media_s=shot.seconds)
+            if item.sound is None and not item.shots:
+                yield from self._people_job(progress)
+
+    def recall(self, job: Job) -> Outcome | None:
+        """Return the outcome of a job that an earlier run has done."""
+        if job.stage == "clips":
+            return Outcome() if self._packer.has(job.payload) else None
+        return self._memory.recall(job)
 
     def follow_ups(self, job: Job, outcome: Outcome) -> Iterable[Job]:
         """Return the jobs that can start now that one has ended."""
@@ -115,7 +165,8 @@ class AnnotateRun:
 
     def _speaking_job(self, progress: _Progress, key: str) -> Job:
         shot = self._shots[key]
-        return Job(stage="speaking", item=key, payload=(shot, progress.item.sound), media_s=shot.seconds)
+        payload = (shot, progress.item.sound)
+        return self._memory.job("speaking", key, payload, key=shot.name, media_s=shot.seconds)
 
     def _after_speaking(self, key: str, outcome: Outcome) -> Iterable[Job]:
         return self._shot_ended(self._sources[self._shots[key].shot.source_id[:16]], key, "speaking", outcome)
@@ -136,30 +187,45 @@ class AnnotateRun:
         if progress.sound_ready and not progress.to_score:
             ready = tuple(sorted(progress.ready, key=lambda s: s.shot.index))
             item = replace(progress.item, shots=ready)
-            yield Job(stage="people", item=item.key, payload=item, media_s=sum(s.seconds for s in ready))
+            media_s = sum(s.seconds for s in ready)
+            yield self._memory.job("people", item.key, item, key=item.unit, media_s=media_s)
 
     def _after_people(self, key: str, outcome: Outcome) -> Iterable[Job]:
         progress = self._sources[key]
         if not outcome.ok:
             self._source_failed(progress, "people", outcome)
             return
-        progress.people = outcome.value
-        self._inputs["clip"] += len(outcome.value.clips)
-        for item in outcome.value.clips:
-            self._clip_items[item.clip.key] = item
-            if item.clip.status == "filtered":
-                self._ends.filtered(item.clip, "selection")
-            if self._goes_on(item.clip):
-                progress.to_write.add(item.clip.key)
-                yield self._clip_job("quality" if self._config.quality.measures else "poses", item.clip.key)
+        planned = tuple(plan for plan in outcome.value.clips if not self._gone.shown(plan.clip))
+        progress.people = replace(outcome.value, clips=planned)
+        self._inputs["clip"] += len(planned)
+        self._clip_items |= {plan.clip.key: self._clip_item(progress, plan) for plan in planned}
+        ready = tuple(sorted(progress.ready, key=lambda s: s.shot.index))
+        labels = replace(progress.item, shots=ready).unit
+        hidden = self._gone.hidden(progress.item.source.id or "")
+        self._packer.plan(key, labels, [plan.clip.key for plan in planned], hidden)
+        for plan in planned:
+            if plan.clip.status == "filtered":
+                self._ends.filtered(plan.clip, "selection")
+            if self._goes_on(plan.clip):
+                progress.to_write.add(plan.clip.key)
+                yield self._clip_job("quality" if self._config.quality.measures else "poses", plan.clip.key)
+            else:
+                self._packer.dropped(key, plan.clip.key)
         self._close_if_done(progress)
+
+    def _clip_item(self, progress: _Progress, plan: PlannedClip) -> ClipItem:
+        shot = self._shots[plan.shot]
+        return ClipItem(plan.clip, shot, plan.first, progress.item.sound, plan.unit, plan.looks)
 
     def _goes_on(self, clip: Clip) -> bool:
         return clip.status == "kept" or self._config.keep_all
 
     def _clip_job(self, stage: str, key: str) -> Job:
         item = self._clip_items[key]
-        return Job(stage=stage, item=key, payload=item, media_s=item.clip.seconds)
+        if stage == "clips":
+            return Job(stage=stage, item=key, payload=item, media_s=item.clip.seconds)
+        unit = item.looks if stage == "poses" else item.unit
+        return self._memory.job(stage, key, item, key=unit, media_s=item.clip.seconds)
 
     def _after_quality(self, key: str, outcome: Outcome) -> Iterable[Job]:
         return self._measured(key, "quality", "poses", outcome)
@@ -176,6 +242,7 @@ class AnnotateRun:
         else:
             progress = self._progress_of(key)
             progress.to_write.discard(key)
+            self._packer.dropped(progress.item.key, key)
             self._close_if_done(progress)
 
     def _judged(self, key: str, stage: str, scores: Mapping[str, float]) -> Clip:
@@ -199,7 +266,11 @@ class AnnotateRun:
         progress = self._progress_of(key)
         progress.to_write.discard(key)
         if outcome.ok:
-            progress.files[key] = outcome.value
+            self._made.add(key)
+            self._packer.made(progress.item.key, self._clip_items[key], outcome.value)
+            clip = self._clip_items[key].clip
+        else:
+            self._packer.dropped(progress.item.key, key)
         if clip.status == "kept" or not outcome.ok:
             self._ends.ended("clip", key, stage, outcome, clip.seconds)
         self._close_if_done(progress)
@@ -212,38 +283,38 @@ class AnnotateRun:
         """End a source, and its shots that have no end yet, with the source's reason."""
         progress.failed = True
         self._ends.ended("source", progress.item.key, stage, outcome, None)
+        self._packer.failed(progress.item.key)
         for key in sorted(progress.to_score):
             self._ends.ended("shot", key, stage, outcome, self._shots[key].seconds)
 
-    def finish(self) -> AnnotateResult:
-        """Compare the clips with each other, pack the shards in the order of the sources, and check the sums."""
-        self._find_near_duplicates()
-        packed = pack(self._lots(), self._out, keep_all=self._config.keep_all)
-        self._ends.ledger.publish(self._out / "ledger.jsonl")
-        ends = self._ends.ledger.ends()
+    def finish(self, hold: Hold) -> AnnotateResult:
+        """Put everything in its place, and check the sums; `hold` is the right to write to the output."""
+        hold.check()
+        packed, shards = self._packer.finish()
+        ends = self._in_order(self._ends.last.values())
+        rows = funnel(ends, self._inputs)
+        write_bytes(self._out / "ledger.jsonl", "".join(canonical(end) + "\n" for end in ends).encode())
         failures = [(f"{e.kind} {e.item}", e.detail) for e in ends if e.status == "failed"]
-        return AnnotateResult(self._out, funnel(ends, self._inputs), packed, failures)
+        return AnnotateResult(self._out, rows, packed, failures, shards)
 
-    def _lots(self) -> list[Lot]:
-        """Return each source's candidates as they stand now, with the files of those that were made."""
-        lots = []
-        for key, progress in self._sources.items():
-            if progress.people is not None:
-                planned = [item.clip.key for item in progress.people.clips]
-                made = [(self._clip_items[clip].clip, progress.files.get(clip)) for clip in planned]
-                lots.append(Lot(key, progress.people.labels, made))
-        return lots
+    def _in_order(self, ends: Iterable[End]) -> list[End]:
+        """Order ends as their items come in the inputs, whatever order they came about in."""
+        places = {key: place for place, key in enumerate([*self._sources, *self._shots, *self._clip_items])}
+        return sorted(ends, key=lambda end: (KINDS.index(end.kind), places[end.item]))
 
-    def _find_near_duplicates(self) -> None:
-        """Compare each clip with the kept ones of the sources before its own, whatever order they were made in."""
-        if "duplicates" not in self._config.quality.measures:
-            return
-        made = [(clip, files) for lot in self._lots() for clip, files in lot.clips if files is not None]
-        known = NearDuplicates(self._work, [clip for clip, _ in made])
-        for place, (clip, files) in enumerate(made):
-            scores, twin = known.compare(place)
-            clip = replace(self._judged(clip.key, "duplicates", scores), duplicate_of=twin)
-            self._clip_items[clip.key] = replace(self._clip_items[clip.key], clip=clip)
-            write_bytes(files["json"], to_json(clip).encode())
-            if clip.status == "kept":
-                known.keep(place)
+    def close(self) -> None:
+        """Let go of the open files; what is done stays for a later run."""
+        self._packer.close()
+
+    def _last_word(self, key: str) -> ClipItem:
+        """Compare a clip with the kept ones of the sources before its own, and return it as it is to be written."""
+        item = self._clip_items[key]
+        if self._duplicates is None or key not in self._made:
+            return item
+        own = read_fingerprint(self._work, item.unit)
+        scores, twin = self._duplicates.compare(item.clip.source_id, own)
+        clip = replace(self._judged(key, "duplicates", scores), duplicate_of=twin)
+        self._clip_items[key] = replace(item, clip=clip)
+        if clip.status == "kept":
+            self._duplicates.keep(key, clip.source_id, own)
+        return self._clip_items[key]

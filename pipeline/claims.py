@@ -6,9 +6,8 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from mitds.errors import UsageError
+from mitds.manifests.schemas import read_table
 from mitds.store import storage_errors
 
 
@@ -47,7 +46,7 @@ def keep_earlier(out: Path, table: str, column: str, present: Collection[str], w
     path = out / table
     if not path.is_file():
         return
-    rows = pq.read_table(path, columns=[column, "status"]).to_pylist()
+    rows = read_table(path, columns=[column, "status"]).to_pylist()
     lost = {row[column] for row in rows if row["status"] == "kept"} - set(present)
     if lost:
         raise UsageError(

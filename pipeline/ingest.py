@@ -1,78 +1,50 @@
 """Ingest: a list of links becomes sources, shots, and the record of what became of every line.
 
-list ─▶ fetch (link) ─▶ duplicates ─▶ split (source) ─▶ shots-NNNNNN.tar, sources.parquet, ledger.jsonl
+list ─▶ fetch (link) ─▶ duplicates ─▶ probe (source) ─▶ cuts (source) ─▶ shots (group of shots)
+     ─▶ shots-NNNNNN.tar, sources.parquet, ledger.jsonl
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from mitds.annotators.registries import SHOTS, WEIGHTS
-from mitds.config import digest, require
-from mitds.errors import EnvironmentFault, InputFault, MissingDependency, MissingWeights, UsageError
-from mitds.manifests.ledger import End, FunnelRow, Ledger, funnel
-from mitds.manifests.records import Source, Status
+from mitds.config import canonical, digest
+from mitds.errors import UsageError
+from mitds.lock import Hold
+from mitds.manifests.ledger import End, funnel
+from mitds.manifests.records import Source
+from mitds.manifests.removals import Removals, removals
 from mitds.manifests.schemas import write_sources
-from mitds.manifests.shards import ShardWriter
-from mitds.pipeline.background import in_background
+from mitds.pipeline import ingest_run
 from mitds.pipeline.claims import claim, keep_earlier
-from mitds.pipeline.runner import Job, Outcome, Progress, Runner, Silent, Stage, ray_session
-from mitds.pipeline.shot_shards import add_source
-from mitds.pipeline.sources.fetch import FetchConfig, Fetched, fetch
+from mitds.pipeline.dry_run import StageForecast
+from mitds.pipeline.fingerprints import code
+from mitds.pipeline.ingest_config import IngestConfig, IngestResult
+from mitds.pipeline.ingest_fetch import Fetcher, Pair, fetch_fingerprint, mark_duplicates, one_ahead
+from mitds.pipeline.ingest_run import IngestCourse, Known
+from mitds.pipeline.jobs import Progress, Silent
+from mitds.pipeline.runner import Runner
+from mitds.pipeline.session import ray_session
+from mitds.pipeline.shot_shards import ShotShards
 from mitds.pipeline.sources.lists import Entry, read_list
-from mitds.pipeline.stages.items import SplitResult
-from mitds.pipeline.stages.split import SplitConfig
-from mitds.pipeline.work import Work, remove_stale
-from mitds.store import write_json
+from mitds.pipeline.stages.split import CutsResult, split_fingerprints
+from mitds.pipeline.watching.plan import RunPlan
+from mitds.pipeline.watching.recorder import recorded
+from mitds.pipeline.work import Work, run_on
+from mitds.store import write_bytes
 from mitds.weights import digests, resolve
-from mitds.weights.web import redact
 
-STAGES = ("fetch", "split")
+__all__ = ["STAGES", "IngestConfig", "IngestResult", "ingest", "ingest_forecast"]
 
+STAGES = ("fetch", *ingest_run.STAGES)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestConfig:
-    """Everything that decides what ingest writes.
-
-    Attributes:
-        fetch: How links are fetched.
-        split: How sources become shots.
-        connections: Links fetched at the same time; one host is never asked twice at once.
-    """
-
-    fetch: FetchConfig = field(default_factory=FetchConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
-    connections: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuse settings that cannot work."""
-        require(self.connections >= 1, "connections", self.connections, "at least 1")
-
-
-@dataclass(frozen=True, slots=True)
-class IngestResult:
-    """What a run wrote.
-
-    Attributes:
-        out: The output folder.
-        funnel: Every line's end, counted; the sums match.
-        sources: One record a line, in the order of the list.
-        shots: Number of shots.
-        shards: The shards written.
-    """
-
-    out: Path
-    funnel: list[FunnelRow]
-    sources: list[Source]
-    shots: int
-    shards: list[Path]
-
-    @property
-    def failed(self) -> int:
-        """Number of lines that failed."""
-        return sum(source.status == "failed" for source in self.sources)
+WINDOW = 64
+"""Lines that are worked on together: so many sources, and as many fetched ahead, lie on the disk at most."""
 
 
 def ingest(
@@ -80,176 +52,166 @@ def ingest(
     out: Path,
     config: IngestConfig = IngestConfig(),
     *,
+    removed: Sequence[Path] = (),
     address: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> IngestResult:
-    """Fetch, check and split every line of a list; one bad line harms no other."""
+    """Fetch, check and split every line of a list; one bad line harms no other.
+
+    What an earlier run with the same output has done already is not done again.
+
+    Args:
+        list_path: The list.
+        out: The output folder.
+        config: All settings.
+        removed: Folders and files with records of what was withdrawn, besides those of the output itself.
+        address: A Ray cluster; None for this machine.
+        workers: Processes on this machine; None for one a core.
+        progress: Told of every job.
+    """
+    entries, weights = _entries(list_path), ready_weights(config)
+    claim(out, "ingest")
+    plan = RunPlan(command="ingest", stages=STAGES, first=("fetch",), jobs=len(entries))
+    with run_on(out, "ingest") as (root, hold), recorded(out, plan, progress) as told, ExitStack() as stack:
+        work = Work(root, _fingerprints(config, weights))
+        run = stack.enter_context(closing(_Ingest(out, work, config, removals(out, *removed), told)))
+        run.split(entries, cache(lambda: stack.enter_context(ray_session(address=address, workers=workers))))
+        result = run.finish(hold)
+        told.published(result.records)
+        about = {
+            "command": "ingest",
+            "complete": True,
+            "inputs": [list_path.name],
+            "config": config,
+            "config_digest": digest(config.split, weights),
+            "weights": weights,
+            "funnel": result.funnel,
+            "shards": result.records,
+        }
+        _write(out / "run.json", (canonical(about) + "\n").encode())
+    return result
+
+
+def ingest_forecast(
+    list_path: Path, out: Path, config: IngestConfig = IngestConfig(), *, removed: Sequence[Path] = ()
+) -> list[StageForecast]:
+    """Say what `ingest` would do with the same arguments: what is done, what is to be done; nothing is changed."""
+    entries, weights = _entries(list_path), ready_weights(config)
+    work = Work(out / ".work", _fingerprints(config, weights))
+    with closing(_Ingest(out, work, config, removals(out, *removed), None)) as run:
+        return run.rehearse(entries)
+
+
+def ready_weights(config: IngestConfig) -> dict[str, str]:
+    """Fetch what the detector needs before any work begins, and return the sha256 by name."""
     SHOTS.origin(config.split.detector)
-    weights = WEIGHTS.get(config.split.detector, ())
-    for name in weights:
+    names = WEIGHTS.get(config.split.detector, ())
+    for name in names:
         resolve(name)
+    return digests(names)
+
+
+def _entries(list_path: Path) -> list[Entry]:
     entries = read_list(list_path)
     if not entries:
         raise UsageError(
             "the list names no source", where=str(list_path), remedy="Write one URL or path a line."
         )
-    claim(out, "ingest")
-    with Work.over(out) as work:
-        return _ingest(entries, list_path, out, work, config, weights, address, workers, progress)
+    return entries
 
 
-def _ingest(
-    entries: Sequence[Entry],
-    list_path: Path,
-    out: Path,
-    work: Work,
-    config: IngestConfig,
-    weights: Sequence[str],
-    address: str | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> IngestResult:
-    fetched = _fetch_all(entries, work.root / "downloads", config, progress or Silent())
-    sources = _mark_duplicates(fetched)
-    jobs = [
-        Job(stage="split", item=str(source.row), payload=(source, path), media_s=_expected_s(source))
-        for source, path in sources
-        if source.status == "kept" and path is not None
-    ]
-    outcomes = _split_all(jobs, work, config, address, workers, progress)
-    result = _finish([source for source, _ in sources], outcomes, out, work)
-    write_json(
-        out / "run.json",
-        {
-            "command": "ingest",
-            "list": list_path.name,
-            "config": config,
-            "config_digest": digest(config.split, digests(weights)),
-            "weights": digests(weights),
-            "funnel": result.funnel,
-        },
-    )
-    return result
+def _fingerprints(config: IngestConfig, weights: dict[str, str]) -> dict[str, str]:
+    return {
+        "fetch": fetch_fingerprint(config.fetch),
+        **split_fingerprints(config.split, weights, code()),
+    }
 
 
-def _fetch_all(
-    entries: Sequence[Entry], folder: Path, config: IngestConfig, progress: Progress
-) -> list[tuple[Source, Path | None]]:
-    def one(entry: Entry) -> tuple[Source, Path | None]:
-        source, path = _fetch_one(entry, folder, config.fetch)
-        progress.ended("fetch", str(entry.row), source.status != "failed")
-        return source, path
+class _Ingest:
+    """One run: windows of the list are fetched, split and packed, one after the other."""
 
-    for _ in entries:
-        progress.added("fetch")
-    return in_background(one, entries, config.connections)
+    def __init__(
+        self, out: Path, work: Work, config: IngestConfig, refused: Removals, progress: Progress | None
+    ) -> None:
+        self._out, self._work, self._config = out, work, config
+        self._progress = progress or Silent()
+        self._shards = ShotShards(out, work, work.fingerprints["shots"])
+        self._known = Known(work, self._shards)
+        self._fetcher = Fetcher(
+            work, config.fetch, config.connections, refused, self._known.settled, self._progress
+        )
+        self._first: dict[str, int] = {}
+        self._ended: list[Source] = []
+        self._shots = 0
 
+    def split(self, entries: Sequence[Entry], need_workers: Callable[[], object]) -> None:
+        """Take all lines as far as they go; `need_workers` is called before anybody must work."""
+        windows = (entries[at : at + WINDOW] for at in range(0, len(entries), WINDOW))
+        for fetched in one_ahead(self._fetcher.fetch_all, windows):
+            pairs = mark_duplicates(fetched, self._first)
+            if any(step.to_do for step in self._course(pairs, _nothing).rehearse()):
+                need_workers()
+            course = self._course(pairs, self._pack)
+            runner = Runner(ingest_run.stages(self._config.split, self._work), self._progress, course.recall)
+            runner.run(course.first_jobs(), course.follow_ups)
+            self._ended += [course.ends.get(source.row, source) for source, _ in pairs]
+            self._forget_duplicates(pairs)
 
-def _fetch_one(entry: Entry, folder: Path, config: FetchConfig) -> tuple[Source, Path | None]:
-    """Fetch one line; a dead link is a recorded state."""
-    try:
-        got = fetch(entry, folder, config)
-    except (InputFault, MissingDependency, MissingWeights) as error:
-        return _source(entry, None, status="failed", reason=error.code, detail=str(error)), None
-    except EnvironmentFault:
-        raise
-    except Exception as error:  # noqa: BLE001  one line's surprise must not end the others; it is recorded
-        detail = f"{type(error).__name__}: {error}"
-        return _source(entry, None, status="failed", reason="internal", detail=detail), None
-    return _source(entry, got), got.path
+    def rehearse(self, entries: Sequence[Entry]) -> list[StageForecast]:
+        """Say what `split` would do."""
+        found = [self._fetcher.rehearse(entry) for entry in entries]
+        pairs = mark_duplicates([pair for pair in found if pair is not None], self._first)
+        missing = found.count(None)
+        steps = self._course(pairs, _nothing).rehearse()
+        fetch = StageForecast("fetch", len(entries) - missing, missing, open=False)
+        return [fetch, *(replace(step, open=step.open or missing > 0) for step in steps)]
 
+    def _course(self, pairs: Sequence[Pair], packed: ingest_run.Packed) -> IngestCourse:
+        kept = [(source, path) for source, path in pairs if source.status == "kept" and path is not None]
+        return IngestCourse(kept, self._known, packed)
 
-def _source(
-    entry: Entry, got: Fetched | None, *, status: Status = "kept", reason: str = "", detail: str = ""
-) -> Source:
-    return Source(
-        row=entry.row,
-        url=got.url if got else redact(entry.url),
-        id=got.sha256 if got else None,
-        name=got.name if got else redact(entry.url),
-        title=entry.title or (got.title if got else None),
-        rights=entry.rights,
-        fetched_at=got.fetched_at if got else None,
-        bytes=got.bytes if got else None,
-        probe=None,
-        status=status,
-        reason=reason,
-        detail=detail,
-        notes=_notes(got) if got else (),
-    )
+    def _pack(self, source: Source, cuts: CutsResult) -> None:
+        """Write a source's samples; what they were made of is not needed any more."""
+        self._shards.add(source, cuts)
+        self._shots += len(cuts.shots)
+        self._fetcher.forget(source.id or "")
 
+    def _forget_duplicates(self, pairs: Sequence[Pair]) -> None:
+        """Delete what was fetched again after the first line of its content had been dealt with."""
+        rows = {source.row for source, _ in pairs}
+        for source, _ in pairs:
+            if source.id and self._first[source.id] not in rows:
+                self._fetcher.forget(source.id)
 
-def _notes(got: Fetched) -> tuple[str, ...]:
-    licence = (f"licence stated by the source: {got.licence}",) if got.licence else ()
-    return (*licence, *got.notes)
+    def finish(self, hold: Hold) -> IngestResult:
+        """Put everything in its place, and write down every line's end; `hold` is the right to write there."""
+        kept = [source.url for source in self._ended if source.status == "kept"]
+        keep_earlier(self._out, "sources.parquet", "url", kept, "sources")
+        hold.check()
+        records = self._shards.publish()
+        table = self._work.root / "sources.parquet"
+        write_sources(table, self._ended)
+        _write(self._out / "sources.parquet", table.read_bytes())
+        table.unlink()
+        ends = [_end(source) for source in self._ended]
+        _write(self._out / "ledger.jsonl", "".join(canonical(end) + "\n" for end in ends).encode())
+        rows = funnel(ends, {"source": len(ends), "shot": 0, "clip": 0})
+        return IngestResult(self._out, rows, self._ended, self._shots, records)
 
-
-def _mark_duplicates(fetched: Iterable[tuple[Source, Path | None]]) -> list[tuple[Source, Path | None]]:
-    """Keep the first line of each content; the others are filtered and name it."""
-    first: dict[str, int] = {}
-    marked = []
-    for source, path in fetched:
-        original = first.setdefault(source.id, source.row) if source.id else source.row
-        if original != source.row:
-            detail = f"the same bytes as line {original}"
-            source = replace(source, status="filtered", reason="duplicate_of", detail=detail)
-        marked.append((source, path))
-    return marked
-
-
-def _expected_s(source: Source) -> float:
-    """Guess the seconds of a source that was not probed yet, for its deadline: at least 100 kbit/s."""
-    return (source.bytes or 0) * 8 / 100_000
-
-
-def _split_all(
-    jobs: list[Job],
-    work: Work,
-    config: IngestConfig,
-    address: str | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> dict[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
-
-    def keep(job: Job, outcome: Outcome) -> Iterable[Job]:
-        outcomes[int(job.item)] = outcome
-        return ()
-
-    stage = Stage(
-        name="split",
-        worker="mitds.pipeline.stages.split:Splitter",
-        arguments={"config": config.split, "work": work},
-        deadline_per_media_s=20.0,
-    )
-    if jobs:
-        with ray_session(address=address, workers=workers):
-            Runner([stage], progress).run(jobs, keep)
-    return outcomes
+    def close(self) -> None:
+        """Let go of the open files; what is done stays for a later run."""
+        self._shards.close()
 
 
-def _finish(sources: list[Source], outcomes: dict[int, Outcome], out: Path, work: Work) -> IngestResult:
-    """Pack shards in the order of the list, and write down every line's end."""
-    split = {row for row, outcome in outcomes.items() if outcome.ok}
-    keep_earlier(out, "sources.parquet", "url", [s.url for s in sources if s.row in split], "sources")
-    ledger, ended, shots = Ledger(work.root / "ledger.jsonl"), [], 0
-    with ShardWriter("shots-%06d.tar", out) as writer:
-        for source in sources:
-            outcome = outcomes.get(source.row)
-            if outcome is not None and outcome.ok:
-                result: SplitResult = outcome.value
-                source, shots = result.source, shots + len(result.shots)
-                add_source(writer, result, work)
-            elif outcome is not None:
-                source = replace(source, status="failed", reason=outcome.reason, detail=outcome.detail)
-            ended.append(source)
-            ledger.append(_end(source))
-    remove_stale(out, writer.paths, writer.pattern)
-    write_sources(out / "sources.parquet", ended)
-    ledger.publish(out / "ledger.jsonl")
-    rows = funnel(ledger.ends(), {"source": len(sources), "shot": 0, "clip": 0})
-    return IngestResult(out, rows, ended, shots, writer.paths)
+def _nothing(source: Source, cuts: CutsResult) -> None:
+    """Pack nothing."""
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, unless it stands there already as it is."""
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data)
 
 
 def _end(source: Source) -> End:

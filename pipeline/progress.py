@@ -1,70 +1,71 @@
-"""The live display of a run: one bar a stage on a terminal, one line a few seconds elsewhere; always on stderr."""
+"""The live display of a run: a table on a terminal, a line every half minute elsewhere; always on stderr."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.live import Live
 
-LINE_EVERY_S = 10.0
+from mitds.pipeline.watching.metrics import MetricsServer
+from mitds.pipeline.watching.plan import RunPlan
+from mitds.pipeline.watching.table import run_line, run_table
+from mitds.pipeline.watching.tally import Tally
+
+LINE_EVERY_S = 30.0
 
 
-class StageProgress:
-    """Shows how many items each stage has done, and how many of them failed.
+class StageProgress(Tally):
+    """Shows what every stage has done, is doing and has before it, how fast, and how long it may take.
 
     Args:
         stages: Stage names in order.
         quiet: Show nothing.
+        metrics_port: Serve the same figures to Prometheus on this port of this machine; 0 for any free one.
+
+    Raises:
+        UsageError: The port cannot be had.
     """
 
-    def __init__(self, stages: Sequence[str], *, quiet: bool = False) -> None:
-        console = Console(stderr=True)
+    def __init__(
+        self, stages: Sequence[str], *, quiet: bool = False, metrics_port: int | None = None
+    ) -> None:
+        self._console = Console(stderr=True)
         self._quiet = quiet
-        self._live = console.is_terminal and not quiet
-        self._bars = Progress(
-            TextColumn("{task.description:>10}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[failed]}", style="red"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not self._live,
-        )
-        self._tasks: dict[str, TaskID] = {s: self._bars.add_task(s, total=0, failed="") for s in stages}
-        self._added = dict.fromkeys(stages, 0)
-        self._done = dict.fromkeys(stages, 0)
-        self._failed = dict.fromkeys(stages, 0)
-        self._said = time.monotonic()
+        super().__init__(RunPlan(stages=tuple(stages)), time.monotonic)
+        self._server = None if metrics_port is None else MetricsServer(metrics_port, self.view)
+        self._over = threading.Event()
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._server is not None:
+            self._open.enter_context(self._server)
+        if self._server is not None and not self._quiet:
+            sys.stderr.write(f"metrics: {self._server.url}\n")
+        if self._console.is_terminal and not self._quiet:
+            live = Live(console=self._console, get_renderable=self._table, refresh_per_second=1)
+            self._open.enter_context(live)
+        elif not self._quiet:
+            lines = threading.Thread(target=self._speak, daemon=True)
+            lines.start()
+            self._open.callback(lines.join)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self._over.set()
+        self._open.close()
 
-    def added(self, stage: str) -> None:
-        """Count a job that waits."""
-        self._added[stage] += 1
-        self._bars.update(self._tasks[stage], total=self._added[stage])
+    def _table(self) -> Group:
+        return run_table(self.view())
 
-    def ended(self, stage: str, item: str, ok: bool) -> None:
-        """Count a job that ended."""
-        self._done[stage] += 1
-        self._failed[stage] += not ok
-        failed = f"{self._failed[stage]} failed" if self._failed[stage] else ""
-        self._bars.update(self._tasks[stage], completed=self._done[stage], failed=failed)
-        if not self._live and not self._quiet and time.monotonic() - self._said > LINE_EVERY_S:
-            self._say()
-
-    def _say(self) -> None:
-        self._said = time.monotonic()
-        counts = "  ".join(f"{s} {self._done[s]}/{self._added[s]}" for s in self._added if self._added[s])
-        sys.stderr.write(f"{counts}\n")
+    def _speak(self) -> None:
+        while not self._over.wait(LINE_EVERY_S):
+            sys.stderr.write(f"{run_line(self.view())}\n")

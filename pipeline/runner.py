@@ -7,219 +7,73 @@ not Ray Data: an actor that dies takes one item with it and nothing else, and no
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
-import socket
 import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from mitds.errors import EnvironmentFault, MitdsError, UsageError
-
-CONNECT_S = 5.0
-"""Seconds to wait for a cluster to answer."""
+from mitds.pipeline.jobs import FollowUps, Job, Outcome, Progress, Recall, Silent, Stage, nothing_known
+from mitds.pipeline.nodes import check_head
+from mitds.pipeline.pool import Actor, Pool
 
 ATTEMPTS = 2
 """A job whose worker dies or overruns its deadline is tried once more, then given up alone."""
 
+MOVES = 3
+"""A job that loses its node is not to blame and goes elsewhere; one that loses this many may be to blame after all."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One step of the work and what a worker of it needs.
+LOOK_S = 0.5
+"""Seconds between two looks at deadlines, and at the head of the cluster."""
 
-    Attributes:
-        name: Short name, shown in the progress display and the ledger.
-        worker: "module:Class"; built once in each actor as Class(**arguments) and called as worker(payload).
-        arguments: Picklable arguments of the constructor (configuration, folders).
-        num_cpus: CPU share of one actor.
-        num_gpus: GPU share of one actor.
-        deadline_s: Seconds allowed to any job.
-        deadline_per_media_s: Further seconds allowed per second of video or audio in the job.
-    """
-
-    name: str
-    worker: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    num_cpus: float = 1.0
-    num_gpus: float = 0.0
-    deadline_s: float = 300.0
-    deadline_per_media_s: float = 60.0
+PLACE_S = 10.0
+"""Seconds that an actor may take to start before idle ones make way: room may be there, but not on one node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One item for one stage; `payload` is small and picklable: paths and records, never frames."""
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A job that waits or runs, how often it has been tried and how often it lost its node."""
 
-    stage: str
-    item: str
-    payload: Any
-    media_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a job ended: a value, or a code with the sentence a person reads."""
-
-    value: Any = None
-    reason: str = ""
-    detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """True where the job gave a value."""
-        return not self.reason
-
-
-class Progress(Protocol):
-    """What the runner tells while it works."""
-
-    def added(self, stage: str) -> None:
-        """Count a job that waits."""
-
-    def ended(self, stage: str, item: str, ok: bool) -> None:
-        """Count a job that ended."""
-
-
-FollowUps = Callable[[Job, Outcome], Iterable[Job]]
-
-
-class Silent:
-    """A progress display that shows nothing."""
-
-    def added(self, stage: str) -> None:
-        """Ignore."""
-
-    def ended(self, stage: str, item: str, ok: bool) -> None:
-        """Ignore."""
-
-
-class _Host:
-    """The actor's inside: builds the worker once, then runs jobs."""
-
-    def __init__(self, worker: str, arguments: Mapping[str, Any]) -> None:
-        module, _, name = worker.partition(":")
-        self._make: Callable[[], Any] = lambda: getattr(importlib.import_module(module), name)(**arguments)
-        self._worker: Any = None
-
-    def start(self) -> None:
-        """Answer once the process is up: time spent on starting it is nobody's deadline."""
-
-    def run(self, payload: Any) -> Outcome:
-        """Run one job; a bad input is an outcome, a fault of the machine is raised."""
-        try:
-            if self._worker is None:
-                self._worker = self._make()
-            return Outcome(value=self._worker(payload))
-        except (EnvironmentFault, UsageError):
-            raise
-        except MitdsError as error:
-            return Outcome(reason=error.code, detail=str(error))
-        except Exception as error:  # noqa: BLE001  one item's surprise must not end the others; it is recorded
-            trace = traceback.format_exc(limit=-3)
-            return Outcome(reason="internal", detail=f"{type(error).__name__}: {error}\n{trace}")
-
-
-@contextlib.contextmanager
-def ray_session(*, address: str | None = None, workers: int | None = None) -> Iterator[None]:
-    """Start Ray on this machine alone, or join the cluster at `address`; no telemetry, loopback only.
-
-    Inside another session nothing is started: several runs can share the workers of an outer one, which
-    then must be the only one to name an address or a number of workers.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    import ray
-
-    if ray.is_initialized():
-        if address or workers:
-            raise UsageError(
-                "a Ray session is open already", remedy="Give address and workers to the outer one only."
-            )
-        yield
-        return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
-    if address:
-        _join(address, options)
-    else:
-        _stay_on_loopback()
-        ray.init(
-            num_cpus=workers or os.cpu_count(),
-            include_dashboard=False,
-            object_store_memory=100 * 2**20,
-            **options,
-        )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _stay_on_loopback() -> None:
-    """Keep Ray's servers on 127.0.0.1.
-
-    They listen on all interfaces unless Ray takes this machine for one that cannot join a cluster; an address
-    of 127.0.0.1 given to ray.init is replaced by the outward one. Ray reads the variable when it is imported,
-    which somebody else may have done before.
-    """
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    from ray._private import ray_constants, services
-
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    address: str = services.get_node_ip_address()  # type: ignore[no-untyped-call]
-    if not address.startswith("127."):
-        raise EnvironmentFault(
-            "this version of Ray would listen beyond this machine",
-            remedy="Install the Ray version of constraints.txt, or start a cluster yourself and name its --address.",
-        )
-
-
-def _join(address: str, options: dict[str, Any]) -> None:
-    """Join a cluster; one that does not answer is an error within seconds and not a long silence."""
-    import ray
-
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if port.isdecimal():
-            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-        ray.init(address=address, **options)
-    except (ConnectionError, TimeoutError, OSError) as error:
-        raise EnvironmentFault(
-            f"no Ray cluster answers: {error}", where=address, remedy="Start it, or leave --address out."
-        ) from error
+    job: Job
+    number: int = 1
+    moves: int = 0
 
 
 @dataclass(slots=True)
-class _Actor:
-    stage: Stage
-    handle: Any
-    job: Job | None = None
-    attempt: int = 0
-    starting: Any = None
-    allowed_s: float = 0.0
-    deadline: float = 0.0
+class _Running:
+    """A job that an actor has been given."""
+
+    attempt: _Try
+    actor: Actor
+    since: float
+    deadline: float
 
 
 class Runner:
-    """Runs jobs through stages; call inside `ray_session`.
+    """Runs jobs through stages, inside `ray_session`.
 
     Args:
         stages: The steps, in the order the material passes through them.
         progress: Told of every job that is added or ends.
+        recall: Knows what earlier runs have done.
+        begin: Called once, before the first job that somebody must work on; it may open the session.
     """
 
-    def __init__(self, stages: Sequence[Stage], progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        progress: Progress | None = None,
+        recall: Recall = nothing_known,
+        begin: Callable[[], object] | None = None,
+    ) -> None:
+        self._recall, self._begin = recall, begin
+        self._recalled: deque[tuple[Job, Outcome]] = deque()
         self._stages = {stage.name: stage for stage in stages}
-        self._order = [stage.name for stage in stages]
         self._progress = progress or Silent()
-        self._waiting: dict[str, deque[tuple[Job, int]]] = {name: deque() for name in self._order}
-        self._busy: dict[Any, _Actor] = {}
-        self._idle: dict[str, list[_Actor]] = {name: [] for name in self._order}
+        self._waiting: dict[str, deque[_Try]] = {name: deque() for name in self._stages}
+        self._busy: dict[Any, _Running] = {}
+        self._pool = Pool(stages)
+        self._looked = 0.0
 
     def run(self, jobs: Iterable[Job], follow_ups: FollowUps) -> None:
         """Run all jobs and those that `follow_ups` returns when one ends; returns when none is left.
@@ -229,134 +83,134 @@ class Runner:
         for job in jobs:
             self._add(job)
         try:
-            while self._busy or any(self._waiting.values()):
+            while self._recalled or self._busy or any(self._waiting.values()):
                 self._start_waiting()
-                for job, outcome in self._collect():
-                    self._progress.ended(job.stage, job.item, outcome.ok)
+                for job, outcome in self._ended():
                     for follow_up in follow_ups(job, outcome):
                         self._add(follow_up)
         finally:
-            self._dismiss_all()
+            self._pool.close()
+            self._busy.clear()
 
     def _add(self, job: Job) -> None:
-        self._waiting[job.stage].append((job, 1))
-        self._progress.added(job.stage)
+        self._progress.added(job.stage, job.media_s)
+        known = self._recall(job)
+        if known is None:
+            self._waiting[job.stage].append(_Try(job))
+        else:
+            self._recalled.append((job, known))
+
+    def _ended(self) -> Iterator[tuple[Job, Outcome]]:
+        """Yield what is known already, or else wait for what the actors do."""
+        if not self._recalled:
+            yield from self._collect()
+        while self._recalled:
+            yield self._told(*self._recalled.popleft())
+
+    def _told(self, job: Job, outcome: Outcome, node: str | None = None) -> tuple[Job, Outcome]:
+        """Tell how a job ended, and return both."""
+        about = {"reason": outcome.reason, "node": node or ""}
+        self._progress.ended(job.stage, job.item, outcome.ok, media_s=job.media_s, **about)
+        return job, outcome
 
     def _start_waiting(self) -> None:
         """Give waiting jobs to actors, latest stage first, so that begun work ends before new work begins."""
-        for name in reversed(self._order):
+        if self._begin is not None and any(self._waiting.values()):
+            self._begin()
+            self._begin = None
+        for name in reversed(self._stages):
             queue = self._waiting[name]
-            while queue and (actor := self._obtain(self._stages[name])):
-                self._send(actor, *queue.popleft())
+            while queue and (actor := self._pool.obtain(self._stages[name], self._wanted())):
+                self._send(actor, queue.popleft())
 
-    def _obtain(self, stage: Stage) -> _Actor | None:
-        if self._idle[stage.name]:
-            return self._idle[stage.name].pop()
-        while not self._fits(stage):
-            if not self._evict(stage):
-                return None
-        return self._hire(stage)
+    def _wanted(self) -> set[str]:
+        """Return the stages whose actors have more to do."""
+        return {name for name, queue in self._waiting.items() if queue}
 
-    def _fits(self, stage: Stage) -> bool:
-        import ray
-
-        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        actors = [*self._busy.values(), *(a for idle in self._idle.values() for a in idle)]
-        cpus = sum(a.stage.num_cpus for a in actors) + stage.num_cpus
-        gpus = sum(a.stage.num_gpus for a in actors) + stage.num_gpus
-        if stage.num_gpus > total.get("GPU", 0):
-            raise EnvironmentFault(
-                f"stage {stage.name!r} asks for {stage.num_gpus:g} GPU, the cluster has {total.get('GPU', 0):g}",
-                remedy="Run on a machine with a GPU, or set the backend's device: --set FAMILY.device=cpu.",
-            )
-        alone = not actors
-        return alone or (cpus <= total.get("CPU", 1) + 1e-6 and gpus <= total.get("GPU", 0) + 1e-6)
-
-    def _evict(self, wanted: Stage) -> bool:
-        """Dismiss one idle actor of a stage that has nothing waiting; say whether there was one."""
-        for name in self._order:
-            if name != wanted.name and self._idle[name] and not self._waiting[name]:
-                self._dismiss(self._idle[name].pop())
-                return True
-        return False
-
-    def _hire(self, stage: Stage) -> _Actor:
-        import ray
-
-        make: Any = ray.remote(num_cpus=stage.num_cpus, num_gpus=stage.num_gpus, max_restarts=0)
-        remote = make(_Host)
-        handle = remote.remote(stage.worker, dict(stage.arguments))
-        return _Actor(stage, handle, starting=handle.start.remote())
-
-    def _send(self, actor: _Actor, job: Job, attempt: int) -> None:
-        actor.job, actor.attempt = job, attempt
-        actor.allowed_s = actor.stage.deadline_s + actor.stage.deadline_per_media_s * job.media_s
-        actor.deadline = time.monotonic() + actor.allowed_s
-        self._busy[actor.handle.run.remote(job.payload)] = actor
+    def _send(self, actor: Actor, attempt: _Try) -> None:
+        job, now = attempt.job, time.monotonic()
+        self._progress.dashboard(_dashboard())
+        reference = actor.handle.run.remote(job.payload, job.done)
+        self._busy[reference] = _Running(attempt, actor, now, now + _allowed_s(actor.stage, job))
+        self._progress.started(job.stage, job.item)
 
     def _collect(self) -> Iterator[tuple[Job, Outcome]]:
+        """Wait until a job ends, and yield all that have: a wait costs as much for one as for thousands."""
         import ray
 
         if not self._busy:
             return
-        done, _ = ray.wait(list(self._busy), num_returns=1, timeout=1.0)
+        done, others = ray.wait(list(self._busy), num_returns=1, timeout=1.0)
+        if others:
+            done += ray.wait(others, num_returns=len(others), timeout=0)[0]
         for reference in done:
-            actor = self._busy.pop(reference)
-            try:
-                outcome = ray.get(reference)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
-            except ray.exceptions.OutOfMemoryError as error:
-                yield from self._lost(
-                    actor, "out_of_memory", f"the worker ran out of memory: {_first_line(error)}"
-                )
-                continue
-            except ray.exceptions.RayError as error:
-                yield from self._lost(actor, "crashed", f"the worker process died: {_first_line(error)}")
-                continue
-            self._idle[actor.stage.name].append(actor)
-            yield _job(actor), outcome
-        yield from self._overdue()
+            yield from self._got(reference, self._busy.pop(reference))
+        if time.monotonic() > self._looked + LOOK_S:
+            self._looked = time.monotonic()
+            check_head()
+            yield from self._overdue()
+
+    def _got(self, reference: Any, running: _Running) -> Iterator[tuple[Job, Outcome]]:
+        """Take what an actor answers, or what became of it."""
+        import ray
+
+        actor = running.actor
+        self._pool.settle([actor])
+        try:
+            outcome = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.OutOfMemoryError as error:
+            yield from self._lost(
+                running, "out_of_memory", f"the worker ran out of memory: {_first_line(error)}"
+            )
+        except ray.exceptions.RayError as error:
+            yield from self._lost(running, "crashed", f"the worker process died: {_first_line(error)}")
+        else:
+            self._pool.free(actor)
+            yield self._told(running.attempt.job, outcome, actor.node)
 
     def _overdue(self) -> Iterator[tuple[Job, Outcome]]:
-        import ray
-
+        """Kill what overran its deadline, which begins when the actor has started; yield what is given up."""
         now = time.monotonic()
-        for reference, actor in list(self._busy.items()):
-            if actor.starting is not None:
-                started, _ = ray.wait([actor.starting], timeout=0)
-                actor.starting = None if started else actor.starting
-                actor.deadline = now + actor.allowed_s
-            elif now > actor.deadline:
+        starting = [running for running in self._busy.values() if running.actor.starting is not None]
+        self._pool.settle(running.actor for running in starting)
+        for running in starting:
+            running.deadline = now + _allowed_s(running.actor.stage, running.attempt.job)
+        if any(r.actor.starting is not None and now > r.since + PLACE_S for r in starting):
+            self._pool.make_way(self._wanted())
+        for reference, running in list(self._busy.items()):
+            if now > running.deadline:
                 del self._busy[reference]
-                yield from self._lost(actor, "timeout", "the worker did not finish before its deadline")
+                yield from self._lost(running, "timeout", "the worker did not finish before its deadline")
 
-    def _lost(self, actor: _Actor, reason: str, detail: str) -> Iterator[tuple[Job, Outcome]]:
-        """Try the job of a dead or killed worker once more, then give it up alone."""
-        self._dismiss(actor)
-        job = _job(actor)
-        if actor.attempt < ATTEMPTS:
-            self._waiting[job.stage].append((job, actor.attempt + 1))
+    def _lost(self, running: _Running, reason: str, detail: str) -> Iterator[tuple[Job, Outcome]]:
+        """Try the job of a dead or killed worker once more, then give it up alone; a lost node is not its fault."""
+        attempt, actor = running.attempt, running.actor
+        job = attempt.job
+        self._pool.dismiss(actor)
+        if attempt.moves < MOVES and self._pool.lost_by_node(actor):
+            self._waiting[job.stage].append(replace(attempt, moves=attempt.moves + 1))
+            self._progress.retried(job.stage, job.item, "node_lost")
+        elif attempt.number < ATTEMPTS:
+            self._waiting[job.stage].append(replace(attempt, number=attempt.number + 1))
+            self._progress.retried(job.stage, job.item, reason)
         else:
-            yield job, Outcome(reason=reason, detail=f"{detail} ({ATTEMPTS} attempts)")
-
-    def _dismiss(self, actor: _Actor) -> None:
-        import ray
-
-        ray.kill(actor.handle, no_restart=True)
-
-    def _dismiss_all(self) -> None:
-        for actor in [*self._busy.values(), *(a for idle in self._idle.values() for a in idle)]:
-            self._dismiss(actor)
-        self._busy.clear()
-        for idle in self._idle.values():
-            idle.clear()
+            yield self._told(
+                job, Outcome(reason=reason, detail=f"{detail} ({ATTEMPTS} attempts)"), actor.node
+            )
 
 
-def _job(actor: _Actor) -> Job:
-    if actor.job is None:
-        raise RuntimeError("an actor without a job was collected")
-    return actor.job
+def _allowed_s(stage: Stage, job: Job) -> float:
+    return stage.deadline_s + stage.deadline_per_media_s * job.media_s
+
+
+def _dashboard() -> str:
+    """Return the address of Ray's dashboard; empty where it has none."""
+    from ray._private.worker import get_dashboard_url
+
+    host: str | None = get_dashboard_url()  # type: ignore[no-untyped-call]
+    return f"http://{host}" if host else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,19 +1,24 @@
-"""The work folder of a run: what stages leave for each other, and files taken out of shards for a while."""
+"""The work folder of an output: what stages leave for each other, and for later runs."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Literal, Self
 
+from mitds.config import digest
 from mitds.errors import BadShard
+from mitds.lock import Hold, output_lock
+from mitds.manifests.member_file import open_member
 from mitds.manifests.shards import Entry, read_member
-from mitds.store import storage_errors
+from mitds.places import is_remote
+from mitds.store import remove_tree
+from mitds.weights.cache import cache_root
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -29,16 +34,39 @@ class Member:
         """Return the file's bytes."""
         return read_member(self.shard, self.entry)
 
+    def open(self, mode: Literal["rb"] = "rb", /) -> BinaryIO:
+        """Open the file where it lies: read-only, seekable, its own position; as `Path.open`, it needs closing."""
+        return open_member(self.shard, self.entry)
+
+    def __str__(self) -> str:
+        return f"{self.shard}:{self.entry.key}.{self.entry.ext}"
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """Paths of intermediate results: one folder a stage, one file an item, named by safe keys.
 
+    A result is found again by a later run, so its folder's name says what it depends on besides the item: the
+    stage's fingerprint. What is deleted here is made again when it is needed.
+
     Attributes:
         root: The work folder, on storage that all workers share.
+        fingerprints: Digest of settings, weights and code by stage.
     """
 
     root: Path
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    def folder(self, stage: str) -> Path:
+        """Return the folder of a stage's results."""
+        fingerprint = self.fingerprints.get(stage)
+        return self.root / (f"{stage}-{fingerprint}" if fingerprint else stage)
+
+    def path(self, stage: str, key: str, suffix: str) -> Path:
+        """Return where a stage leaves the result of an item; keys come from shards and are never trusted."""
+        if not KEY.fullmatch(key):
+            raise BadShard(f"{key!r} cannot be a key", remedy="Write the shards anew with mitds ingest.")
+        return self.folder(stage) / f"{key}{suffix}"
 
     @classmethod
     @contextmanager
@@ -51,23 +79,40 @@ class Work:
         finally:
             shutil.rmtree(work.root, ignore_errors=True)
 
-    def path(self, stage: str, key: str, suffix: str) -> Path:
-        """Return where a stage leaves the result of an item; keys come from shards and are never trusted."""
-        if not KEY.fullmatch(key):
-            raise BadShard(f"{key!r} cannot be a key", remedy="Write the shards anew with mitds ingest.")
-        return self.root / stage / f"{key}{suffix}"
+    def drop(self, *stages: str) -> None:
+        """Delete what stages left."""
+        for stage in stages:
+            remove_tree(self.folder(stage))
 
 
 @contextmanager
-def extracted(work: Work, member: Member, suffix: str) -> Iterator[Path]:
-    """Lay a shard member out as a file in the work folder for the length of a job."""
-    scratch = work.root / "scratch"
-    with storage_errors(scratch):
-        scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            path = Path(folder) / f"member{suffix}"
-            path.write_bytes(member.read())
-            yield path
+def run_on(out: Path, command: str) -> Iterator[tuple[Path, Hold]]:
+    """Hold an output folder for a run, clear away what an earlier one left half written, and yield its work folder.
+
+    Raises:
+        UsageError: Another run holds it.
+    """
+    with output_lock(out, command) as hold:
+        root = out / ".work"
+        _remove_temporary(out)
+        yield root, hold
+
+
+def staging_of(out: Path) -> Path:
+    """Return the folder of this machine in which an output's shards grow: its own, or one kept for object storage."""
+    if not is_remote(out):
+        return out / ".work" / "shards"
+    return cache_root() / "staging" / digest(str(out))
+
+
+def _remove_temporary(out: Path) -> None:
+    """Remove what a killed run had not finished writing; on object storage there is nothing of that kind."""
+    if is_remote(out):
+        return
+    for folder, _, names in os.walk(out):
+        for name in names:
+            if name.startswith(".tmp-"):
+                (Path(folder) / name).unlink(missing_ok=True)
 
 
 def remove_stale(folder: Path, written: Sequence[Path], pattern: str) -> None:

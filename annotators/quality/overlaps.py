@@ -156,31 +156,57 @@ def _signs(words: Words, bit: int) -> NDArray[np.float64]:
     return np.where(words != 0, on * 2.0 - 1.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Lookup keys of some clips, sorted, with the clip and the time of each."""
+
+    key_K: NDArray[np.uint64]
+    clip_K: NDArray[np.int64]
+    time_K: NDArray[np.float64]
+
+    def joined(self, other: _Block) -> _Block:
+        """Return one block of both, whose clips come after one's own."""
+        key_K = np.concatenate([self.key_K, other.key_K])
+        order = np.argsort(key_K, kind="stable")
+        clip_K, time_K = (
+            np.concatenate([self.clip_K, other.clip_K]),
+            np.concatenate([self.time_K, other.time_K]),
+        )
+        return _Block(key_K[order], clip_K[order], time_K[order])
+
+
 class OverlapIndex:
-    """Looks up which of many clips may share anything with one; memory is about 12 bytes a key.
+    """Looks up which of many clips may share anything with one; memory is about 24 bytes a key.
+
+    Clips are added one by one; blocks of equal size are joined, so that there are never more than log2 of the clips.
 
     Args:
-        fingerprints: The clips; answers name their positions.
+        fingerprints: The first clips; answers name positions in the order of adding.
     """
 
-    def __init__(self, fingerprints: Sequence[Fingerprint]) -> None:
-        self._fingerprints = fingerprints
-        keys, times = zip(*(_keys(f) for f in fingerprints), strict=True) if fingerprints else ((), ())
-        clip = np.repeat(np.arange(len(keys)), [len(k) for k in keys])
-        key, time = (np.concatenate(x) if x else np.zeros(0) for x in (keys, times))
-        order = np.argsort(key, kind="stable")
-        self._key, self._clip, self._time = key[order], clip[order], time[order]
+    def __init__(self, fingerprints: Sequence[Fingerprint] = ()) -> None:
+        self._fingerprints: list[Fingerprint] = []
+        self._blocks: list[_Block] = []
+        for fingerprint in fingerprints:
+            self.add(fingerprint)
+
+    def add(self, fingerprint: Fingerprint) -> None:
+        """Let later look-ups find one more clip."""
+        key_K, time_K = _keys(fingerprint)
+        order = np.argsort(key_K, kind="stable")
+        clip_K = np.full(len(key_K), len(self._fingerprints), np.int64)
+        self._fingerprints.append(fingerprint)
+        self._blocks.append(_Block(key_K[order], clip_K, time_K[order]))
+        while len(self._blocks) > 1 and len(self._blocks[-2].key_K) <= len(self._blocks[-1].key_K):
+            last = self._blocks.pop()
+            self._blocks[-1] = self._blocks[-1].joined(last)
 
     def candidates(self, fingerprint: Fingerprint) -> list[int]:
         """Return clips with enough equal keys at one offset, most first."""
-        key, time = _keys(fingerprint)
-        low, high = np.searchsorted(self._key, key, "left"), np.searchsorted(self._key, key, "right")
-        count = high - low
-        hit = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
-        offset = np.floor((self._time[hit] - np.repeat(time, count)) * 2).astype(np.int64)
-        place, votes = np.unique(np.stack([self._clip[hit], offset]), axis=1, return_counts=True)
+        key_K, time_K = _keys(fingerprint)
         most = np.zeros(len(self._fingerprints), np.int64)
-        np.maximum.at(most, place[0].astype(np.int64), votes)
+        for block in self._blocks:
+            _vote(block, key_K, time_K, most)
         return [int(c) for c in np.argsort(-most, kind="stable") if most[c] >= VOTES]
 
     def find(self, fingerprint: Fingerprint) -> list[tuple[int, Overlap]]:
@@ -198,3 +224,15 @@ def _keys(fingerprint: Fingerprint) -> tuple[NDArray[np.uint64], NDArray[np.floa
         keys.append((bits | np.uint64((part + 1) << 32))[picture != 0])
         times.append(np.flatnonzero(picture) * PICTURE.hop_s)
     return np.concatenate(keys), np.concatenate(times)
+
+
+def _vote(
+    block: _Block, key_K: NDArray[np.uint64], time_K: NDArray[np.float64], most: NDArray[np.int64]
+) -> None:
+    """Raise each clip's number of equal keys at one offset, for the clips of a block."""
+    low, high = np.searchsorted(block.key_K, key_K, "left"), np.searchsorted(block.key_K, key_K, "right")
+    count = high - low
+    hit = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
+    offset = np.floor((block.time_K[hit] - np.repeat(time_K, count)) * 2).astype(np.int64)
+    place, votes = np.unique(np.stack([block.clip_K[hit], offset]), axis=1, return_counts=True)
+    np.maximum.at(most, place[0], votes)

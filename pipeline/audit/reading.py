@@ -77,7 +77,7 @@ def on_truth(labels: SourceLabels, clips: Iterable[ClipRef], truth: Truth) -> La
     """Lay a source's labels on the frames of its truth; times count from the first picture."""
     probe, fps = probe_of(labels), float(truth.fps)
     zero = float(probe.start)
-    starts = [(shot.first_frame, float(shot.start) - zero) for shot in labels.shots[1:]]
+    starts = [(shot.first_frame, float(shot.start) - zero) for shot in labels.shots[1:] if not shot.continues]
     counted_alike = abs(float(probe.fps) - fps) < 0.01
     people = {name: k for k, name in enumerate(_people(labels.tracks))}
     rows = [_track(labels, k, people[_person(track)], truth) for k, track in enumerate(labels.tracks)]

@@ -17,7 +17,7 @@ from mitds.pipeline.audit.run import audit
 from mitds.pipeline.compose import clips_of, compose, compose_config
 from mitds.pipeline.progress import StageProgress
 from mitds.pipeline.report import write_report
-from mitds.pipeline.runner import ray_session
+from mitds.pipeline.session import ray_session
 from mitds.pipeline.settings import annotate_config
 from mitds.store import write_bytes
 from mitds.weights import catalog

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from mitds.errors import BadShard
+from mitds.manifests import schemas
 from mitds.manifests.ledger import KINDS, End, FunnelRow, funnel, read_ledger
 from mitds.manifests.records import Binding
 from mitds.manifests.source_labels import SourceLabels
@@ -82,7 +81,7 @@ def read_json(path: Path) -> Row:
 
 def read_table(path: Path) -> list[Row]:
     """Read an optional parquet table; an absent one has no rows."""
-    return pq.read_table(path).to_pylist() if path.exists() else []
+    return schemas.read_table(path).to_pylist() if path.exists() else []
 
 
 def read_ends(folder: Path) -> list[End]:

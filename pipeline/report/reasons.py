@@ -17,6 +17,7 @@ class Reason:
 
 _KNOWN = {
     "": Reason("kept"),
+    "removed": Reason("it was withdrawn"),
     "duplicate_of": Reason(
         "the same bytes came earlier in the list", "Remove the line, or leave it: it costs nothing."
     ),

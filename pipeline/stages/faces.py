@@ -9,7 +9,7 @@ from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import tracks_to_npz
 from mitds.media import grid_frames
 from mitds.pipeline.stages.items import Backend, ShotItem
-from mitds.pipeline.work import Work, extracted
+from mitds.pipeline.work import Work
 from mitds.store import write_bytes
 
 
@@ -30,7 +30,6 @@ class FacesStage:
 
     def __call__(self, item: ShotItem) -> FacesResult:
         """Track the faces of one shot."""
-        with extracted(self._work, item.mp4, ".mp4") as path:
-            tracks = self._tracker.track(grid_frames(path, item.file_grid))
-        write_bytes(self._work.path("faces", item.shot.key, ".npz"), tracks_to_npz(tracks))
+        tracks = self._tracker.track(grid_frames(item.mp4, item.file_grid))
+        write_bytes(self._work.path("faces", item.name, ".npz"), tracks_to_npz(tracks))
         return FacesResult(len(tracks))

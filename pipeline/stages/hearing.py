@@ -17,7 +17,7 @@ from mitds.manifests.codec import unpack_arrays, voices_from_npz
 from mitds.manifests.records import Array, Clip, FaceTrack
 from mitds.media import grid_frames
 from mitds.pipeline.stages.items import ClipItem
-from mitds.pipeline.work import Work, extracted
+from mitds.pipeline.work import Work
 from mitds.runs import runs_of
 from mitds.time import CLIP_FPS, Grid
 
@@ -53,7 +53,7 @@ class Hearing:
             found = self._sound.measure(wave_S, heard.speech_T, 1 / float(CLIP_FPS))
             scores |= {name: value for name, value in found.items() if name in SCORES["sound"]}
         if self._dubbing or self._moved is not None:
-            people = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
+            people = unpack_arrays(self._work.path("people", item.unit, ".npz").read_bytes())
             face_NT4, speaking_NT = people["face_xyxy_NT4"], people["speaking_NT"]
             if self._dubbing:
                 foreign_TV = _foreign(item.clip, heard.voices)
@@ -67,10 +67,10 @@ class Hearing:
     def _heard(self, item: ClipItem) -> Heard:
         if item.sound is None:
             raise ValueError("a clip with a wave and without a sound")
-        path = self._work.path("voices", item.clip.source_id[:16], ".npz")
+        path = self._work.path("voices", item.sound.name, ".npz")
         voices = voices_from_npz(path.read_bytes())
         grid = Grid(item.clip.start, item.clip.frames)
-        offset_s = float(grid.start - item.sound.start)
+        offset_s = float(grid.start - item.sound.about.start)
         activity_TV = on_grid(voices.activity_FV, voices.hop_s, offset_s, grid)
         speech_T = on_grid(voices.speech_F[:, None], voices.hop_s, offset_s, grid)[:, 0]
         return Heard(activity_TV, speech_T, voices.voices)
@@ -82,8 +82,7 @@ class Hearing:
         if self._moved is None:
             return {}
         tracks = list(longest_tracks(face_NT4))
-        with extracted(self._work, item.shot.mp4, ".mp4") as path:
-            lags = self._moved.at_lags(grid_frames(path, item.file_grid), tracks, wave_S)
+        lags = self._moved.at_lags(grid_frames(item.shot.mp4, item.file_grid), tracks, wave_S)
         found = []
         for track, score_LT in zip(tracks, lags, strict=True):
             rows = slice(track.first, track.first + score_LT.shape[1])

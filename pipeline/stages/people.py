@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,7 @@ from mitds.manifests.records import (
     Clip,
     FaceTrack,
     Person,
+    Provenance,
     SpeakingScores,
     SpeechTurn,
     Turn,
@@ -31,7 +33,7 @@ from mitds.manifests.records import (
 )
 from mitds.manifests.source_labels import SourceLabels, TrackLabels, to_sample
 from mitds.pipeline.selection import Candidate, ClipRules, candidates
-from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
+from mitds.pipeline.stages.items import ShotItem, SourceItem
 from mitds.pipeline.work import Work
 from mitds.runs import bridge, runs_of
 from mitds.store import write_bytes
@@ -67,14 +69,29 @@ class PeopleConfig:
     rules: ClipRules
     models: Mapping[str, str]
     digests: Mapping[str, str]
+    tool: str
+    libraries: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedClip:
+    """One candidate; see `ClipItem` for its fields, `shot` is the shot's key."""
+
+    clip: Clip
+    shot: str
+    first: int
+    unit: str
+    looks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleResult:
-    """Every candidate clip of a source, kept and filtered, in order, and the sample members of its labels."""
+    """Every candidate clip of a source, kept and filtered, in order.
 
-    clips: tuple[ClipItem, ...]
-    labels: dict[str, bytes]
+    Their arrays lie in the work folder, "people" UNIT.npz, and the source's labels there too, SOURCE.json and .npz.
+    """
+
+    clips: tuple[PlannedClip, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +121,7 @@ class PeopleStage:
         voices = self._voices(item)
         joined = join_identities([self._tracks(s) for s in item.shots], self._config.joining)
         names = identities(joined)
-        offset = item.sound.start if item.sound else Fraction(0)
+        offset = item.sound.about.start if item.sound else Fraction(0)
         scores = [self._scores(s) for s in item.shots]
         views = [
             ShotView(s.grid, tracks, list(score.values()))
@@ -129,19 +146,21 @@ class PeopleStage:
             models=dict(self._config.models),
             digests=dict(self._config.digests),
         )
-        return PeopleResult(tuple(clips), to_sample(labels))
+        for ext, data in to_sample(labels).items():
+            write_bytes(self._work.path("people", item.unit, f".{ext}"), data)
+        return PeopleResult(clips=tuple(clips))
 
     def _tracks(self, shot: ShotItem) -> list[FaceTrack]:
-        return tracks_from_npz(self._work.path("faces", shot.shot.key, ".npz").read_bytes())
+        return tracks_from_npz(self._work.path("faces", shot.name, ".npz").read_bytes())
 
     def _scores(self, shot: ShotItem) -> dict[int, SpeakingScores]:
-        data = self._work.path("speaking", shot.shot.key, ".npz").read_bytes()
+        data = self._work.path("speaking", shot.name, ".npz").read_bytes()
         return {s.track: s for s in scores_from_npz(data)}
 
     def _voices(self, item: SourceItem) -> Voices | None:
         if item.sound is None:
             return None
-        return voices_from_npz(self._work.path("voices", item.key, ".npz").read_bytes())
+        return voices_from_npz(self._work.path("voices", item.name, ".npz").read_bytes())
 
     def _found(self, shot: _Shot) -> list[Candidate]:
         return candidates(shot.item.grid.count, shot.size[1], shot.tracks, shot.speaking, self._config.rules)
@@ -153,7 +172,7 @@ class PeopleStage:
         found: Candidate,
         turns: Sequence[SpeechTurn],
         bindings: Sequence[Binding],
-    ) -> ClipItem:
+    ) -> PlannedClip:
         """Make one candidate's record, and leave its arrays in the work folder."""
         grid = shot.item.grid.part(found.first, found.count)
         arrays = _clip_arrays(shot, found)
@@ -184,9 +203,20 @@ class PeopleStage:
             scores={**found.scores, **_speech_scores(shot.evidence, found, arrays["speaking_NT"])},
             models=dict(self._config.models),
             digests=dict(self._config.digests),
+            provenance=Provenance(
+                fetched_at=item.source.fetched_at,
+                notes=item.source.notes,
+                tool=self._config.tool,
+                libraries=dict(self._config.libraries),
+            ),
         )
-        write_bytes(self._work.path("people", clip.key, ".npz"), pack_arrays(arrays))
-        return ClipItem(clip, shot.item, found.first, item.sound)
+        span = shot.item.name, found.first, found.count
+        unit = _unit(item, span, arrays, persons, clip.offscreen)
+        write_bytes(self._work.path("people", unit, ".npz"), pack_arrays(arrays))
+        looks = _unit(
+            item, span, {name: arrays[name] for name in ("face_xyxy_NT4", "face_score_NT", "visible_NT")}
+        )
+        return PlannedClip(clip=clip, shot=shot.item.shot.key, first=found.first, unit=unit, looks=looks)
 
     def _person(
         self, shot: _Shot, found: Candidate, name: str, speaking_T: Array, bindings: Sequence[Binding]
@@ -205,6 +235,11 @@ class PeopleStage:
             turns=turns,
             speaking_model=self._config.models["asd"],
         )
+
+
+def _unit(item: SourceItem, span: object, arrays: Mapping[str, NDArray[Any]], *more: object) -> str:
+    """Name a candidate's results after all that they depend on; the name begins as all of its source's do."""
+    return f"{item.key}-{digest(span, hashlib.sha256(pack_arrays(arrays)).hexdigest(), *more)}"
 
 
 def _speaking(

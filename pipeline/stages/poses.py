@@ -9,7 +9,7 @@ from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import pack_arrays, unpack_arrays
 from mitds.media import grid_frames
 from mitds.pipeline.stages.items import Backend, ClipItem
-from mitds.pipeline.work import Work, extracted
+from mitds.pipeline.work import Work
 from mitds.store import write_bytes
 
 
@@ -23,14 +23,13 @@ class PosesStage:
 
     def __call__(self, item: ClipItem) -> dict[str, float]:
         """Estimate one clip's poses; returns the scores of occlusion. Work folder: "poses" KEY.npz."""
-        faces = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
-        with extracted(self._work, item.shot.mp4, ".mp4") as path:
-            pose_NTK3 = self._estimator.estimate(
-                grid_frames(path, item.file_grid), faces["face_xyxy_NT4"], faces["visible_NT"]
-            )
+        faces = unpack_arrays(self._work.path("people", item.unit, ".npz").read_bytes())
+        pose_NTK3 = self._estimator.estimate(
+            grid_frames(item.shot.mp4, item.file_grid), faces["face_xyxy_NT4"], faces["visible_NT"]
+        )
         expected = (len(item.clip.persons), item.clip.frames, len(NAMES), 3)
         if pose_NTK3.shape != expected:
             raise ValueError(f"the pose backend returned {pose_NTK3.shape}, not {expected}")
-        write_bytes(self._work.path("poses", item.clip.key, ".npz"), pack_arrays({"pose_NTK3": pose_NTK3}))
+        write_bytes(self._work.path("poses", item.looks, ".npz"), pack_arrays({"pose_NTK3": pose_NTK3}))
         size = item.clip.width, item.clip.height
         return occlusion(faces["face_xyxy_NT4"], faces["face_score_NT"], pose_NTK3, size, self._occlusion)

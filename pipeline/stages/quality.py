@@ -25,7 +25,7 @@ from mitds.media import grid_frames
 from mitds.pipeline.near_duplicates import write_fingerprint
 from mitds.pipeline.stages.hearing import Hearing
 from mitds.pipeline.stages.items import ClipItem, wave_of
-from mitds.pipeline.work import Work, extracted
+from mitds.pipeline.work import Work
 from mitds.registry import unknown
 from mitds.time import CLIP_FPS, Grid
 
@@ -74,11 +74,11 @@ class QualityStage:
     def __call__(self, item: ClipItem) -> dict[str, float]:
         """Measure one clip; returns its scores by name. Work folder: "fingerprints" KEY.npz."""
         grid = Grid(item.clip.start, item.clip.frames)
-        wave_S = wave_of(self._work, item.clip.source_id[:16], item.sound, grid)
+        wave_S = wave_of(self._work, item.sound, grid)
         scores, smalls = self._picture(item)
         if self._prints:
             heard = {} if wave_S is None else {"sound_F": sound_hashes(wave_S)}
-            write_fingerprint(self._work, item.clip.key, Fingerprint(picture_hashes(smalls), **heard))
+            write_fingerprint(self._work, item.unit, Fingerprint(picture_hashes(smalls), **heard))
         return scores if wave_S is None else scores | self._hearing.measure(item, wave_S)
 
     def _picture(self, item: ClipItem) -> tuple[dict[str, float], list[Frame]]:
@@ -94,10 +94,9 @@ class QualityStage:
         return scores, [np.asarray(small, np.uint8) for small in smalls]
 
     def _samples(self, item: ClipItem) -> Iterator[Sample]:
-        faces = unpack_arrays(self._work.path("people", item.clip.key, ".npz").read_bytes())
+        faces = unpack_arrays(self._work.path("people", item.unit, ".npz").read_bytes())
         face_NT4 = faces["face_xyxy_NT4"][:, ::EVERY]
         grid = Grid(item.file_grid.start, face_NT4.shape[1], CLIP_FPS / EVERY)
-        with extracted(self._work, item.shot.mp4, ".mp4") as path:
-            for k, frame_HWC in enumerate(grid_frames(path, grid, max_side=self._config.max_side)):
-                scale = np.float32(frame_HWC.shape[1] / item.clip.width)
-                yield Sample(k / PICTURE_HZ, frame_HWC, face_NT4[:, k] * scale)
+        for k, frame_HWC in enumerate(grid_frames(item.shot.mp4, grid, max_side=self._config.max_side)):
+            scale = np.float32(frame_HWC.shape[1] / item.clip.width)
+            yield Sample(k / PICTURE_HZ, frame_HWC, face_NT4[:, k] * scale)

@@ -1,31 +1,20 @@
-"""The stage that turns one source file into its shots: probe, cuts, one mp4 a shot, the whole sound as FLAC."""
+"""How a source becomes shots, in units of bounded size: what the stages probe, cuts and shots share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from mitds.annotators.contracts import Frame
-from mitds.annotators.registries import SHOTS
-from mitds.annotators.runtime import single_threaded
-from mitds.annotators.shots.segment import detect_shots
-from mitds.manifests.records import Probe, Shot, Source, SourceSound
-from mitds.media import (
-    DecodeLog,
-    Picture,
-    Sound,
-    audible_track,
-    pictures,
-    probe,
-    read_sound,
-    write_flac,
-    write_video,
-)
-from mitds.pipeline.stages.items import SplitResult, check_encoding
-from mitds.pipeline.work import Work
+from mitds.config import digest, require
+from mitds.manifests.records import Probe, Shot, SourceSound
+from mitds.pipeline.stages.items import check_encoding
+
+GROUP_S = 300.0
+"""Seconds of media that one job encodes."""
+
+_USUAL_PIXELS_PER_S = 1920 * 1080 * 30
+_LONGEST_S = 48 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,96 +23,98 @@ class SplitConfig:
 
     Attributes:
         detector: Name of the shot detector.
+        max_shot_s: A longer shot is cut into pieces, so that all later work on it is bounded, s.
         crf: x264 quality of the shot files; 16 is close to transparent.
         preset: x264 speed.
         sound_rate: Sounds are kept at their own rate up to this, Hz.
     """
 
     detector: str = "pyscenedetect"
+    max_shot_s: float = 120.0
     crf: int = 16
     preset: str = "veryfast"
     sound_rate: int = 48_000
 
     def __post_init__(self) -> None:
-        """Refuse settings that x264 does not know."""
+        """Refuse settings that x264 does not know, and shots too short to be annotated."""
         check_encoding(self.crf, self.preset)
+        require(self.max_shot_s >= 1, "max_shot_s", self.max_shot_s, "at least 1")
 
 
-class Splitter:
-    """Worker of the stage "split".
+def split_fingerprints(config: SplitConfig, weights: Mapping[str, str], code: str) -> dict[str, str]:
+    """Return the fingerprint of each stage.
 
     Args:
-        config: How sources become shots.
-        work: Where the files go: "shots" KEY.mp4 and "sound" SOURCE16.flac.
+        config: All settings.
+        weights: sha256 by name of the detector's weights.
+        code: Digest of the program.
+    """
+    cuts = digest(code, config.detector, config.max_shot_s, config.sound_rate, weights)
+    return {"probe": digest(code), "cuts": cuts, "shots": digest(cuts, config.crf, config.preset)}
+
+
+@dataclass(frozen=True, slots=True)
+class CutsItem:
+    """A source to be cut."""
+
+    source_id: str
+    path: Path
+    audio_tracks: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutsResult:
+    """Where a source is cut; work folder: "cuts" SOURCE16.flac, where it has sound.
+
+    Attributes:
+        shots: In order, without gap or overlap.
+        marks: What the pictures of each shot add up to (`mitds.media.stretches`).
+        sound: None where the source has none.
+        notes: Which sound track was taken, and what was damaged.
     """
 
-    def __init__(self, config: SplitConfig, work: Work) -> None:
-        single_threaded()
-        self._config, self._work = config, work
-        self._detector = SHOTS.get(config.detector)()
-
-    def __call__(self, item: tuple[Source, Path]) -> SplitResult:
-        """Split one source; raises NotVideo or Undecodable where it is no usable video."""
-        source, path = item
-        if source.id is None:
-            raise ValueError("only fetched sources can be split")
-        seen, heard = DecodeLog(), DecodeLog()
-        found = probe(path)
-        track = audible_track(path) if found.audio_tracks > 1 else 0
-        sound = read_sound(path, track=track, max_rate=self._config.sound_rate, log=heard)
-        shots = detect_shots(path, self._detector, source_id=source.id)
-        feed = pictures(path, log=seen)
-        for shot in shots:
-            target = self._work.path("shots", shot.key, ".mp4")
-            write_video(
-                target,
-                _shot_frames(feed, shot),
-                end=shot.end - shot.start,
-                sound=_shot_sound(sound, shot),
-                crf=self._config.crf,
-                preset=self._config.preset,
-            )
-        notes = (*source.notes, *_choice(found, track), *_damage("picture", seen), *_damage("sound", heard))
-        source = replace(source, probe=found, notes=notes)
-        return SplitResult(source, tuple(shots), self._keep_sound(shots[0].source_id[:16], sound))
-
-    def _keep_sound(self, key: str, sound: Sound | None) -> SourceSound | None:
-        if sound is None:
-            return None
-        write_flac(self._work.path("sound", key, ".flac"), sound)
-        channels, samples = sound.wave_CS.shape
-        return SourceSound(
-            start=sound.start, rate=sound.rate, channels=channels, duration=Fraction(samples, sound.rate)
-        )
+    shots: tuple[Shot, ...]
+    marks: tuple[int, ...]
+    sound: SourceSound | None
+    notes: tuple[str, ...]
 
 
-def _choice(found: Probe, track: int) -> tuple[str, ...]:
-    """Say which sound track was taken where there are several."""
-    if found.audio_tracks < 2:
-        return ()
-    why = "the first that is not silent" if track else "the first"
-    return (f"sound track {track + 1} of {found.audio_tracks} used: {why}",)
+@dataclass(frozen=True, slots=True)
+class ShotGroup:
+    """Consecutive shots of a source, to be encoded by one job."""
+
+    path: Path
+    shots: tuple[Shot, ...]
+    marks: tuple[int, ...]
+    sound: SourceSound | None
 
 
-def _damage(track: str, log: DecodeLog) -> tuple[str, ...]:
-    """Say what was wrong with a track that decoded all the same; nothing where nothing was."""
-    found = {
-        "broken packets skipped": log.broken,
-        "pictures patched up by the decoder": log.concealed,
-        "times repaired": log.repaired_pts,
-        "pictures out of order dropped": log.dropped,
-    }
-    words = [f"{count} {what}" for what, count in found.items() if count]
-    words += ["cut short"] if log.truncated else []
-    return (f"damaged {track} track: {', '.join(words)}",) if words else ()
+@dataclass(frozen=True, slots=True)
+class ShotsResult:
+    """How many shots were encoded; work folder: "shots" KEY.mp4."""
+
+    shots: int
 
 
-def _shot_sound(sound: Sound | None, shot: Shot) -> Sound | None:
-    """Cut one shot's sound, on the shot's own clock."""
-    return replace(sound.part(shot.start, shot.end), start=Fraction(0)) if sound else None
+def groups(cuts: CutsResult, path: Path) -> list[ShotGroup]:
+    """Deal a source's shots into groups of about `GROUP_S`."""
+    starts, begun = [0], 0.0
+    for number, shot in enumerate(cuts.shots):
+        seconds = float(shot.end - shot.start)
+        if begun and begun + seconds > GROUP_S:
+            starts, begun = [*starts, number], 0.0
+        begun += seconds
+    bounds = zip(starts, [*starts[1:], len(cuts.shots)], strict=True)
+    return [ShotGroup(path, cuts.shots[a:b], cuts.marks[a:b], cuts.sound) for a, b in bounds]
 
 
-def _shot_frames(feed: Iterator[Picture], shot: Shot) -> Iterator[tuple[Fraction, Frame]]:
-    """Take one shot's pictures from the running decode, on the shot's own clock."""
-    for picture in islice(feed, shot.frames):
-        yield picture.pts - shot.start, picture.frame_HWC
+def effort_s(probe: Probe, seconds: float) -> float:
+    """Return for how many seconds of usual video (1080p, 30 fps) a stretch of a source counts, for deadlines."""
+    pixels_per_s = probe.width * probe.height * float(probe.fps)
+    return min(seconds, _LONGEST_S) * max(1.0, pixels_per_s / _USUAL_PIXELS_PER_S)
+
+
+def group_effort_s(probe: Probe, group: Sequence[Shot]) -> float:
+    """Return the same for a group of shots: a container that cannot seek is decoded up to them."""
+    skipped_s = float(group[0].start - probe.start)
+    return effort_s(probe, float(group[-1].end - group[0].start) + 0.05 * skipped_s)

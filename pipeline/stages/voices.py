@@ -9,16 +9,14 @@ import soundfile
 from mitds.annotators.registries import SPEECH
 from mitds.annotators.runtime import single_threaded
 from mitds.manifests.codec import voices_to_npz
-from mitds.media import read_sound, write_wav16k
-from mitds.pipeline.stages.items import Backend, SourceItem
+from mitds.pipeline.stages.items import Backend, SourceItem, wave16k
 from mitds.pipeline.work import Work
 from mitds.store import write_bytes
-from mitds.time import AUDIO_HZ
 
 
 @dataclass(frozen=True, slots=True)
 class VoicesResult:
-    """How many voices a source has; work folder: "voices" KEY.npz, "sound" KEY.flac and KEY.wav (16 kHz)."""
+    """How many voices a source has; work folder: "voices" KEY.npz."""
 
     voices: int
 
@@ -32,18 +30,11 @@ class VoicesStage:
         self._work = work
 
     def __call__(self, item: SourceItem) -> VoicesResult:
-        """Lay out one source's sound for the later stages and diarize it."""
-        if item.flac is None:
+        """Diarize one source."""
+        if item.sound is None:
             raise ValueError("only sources with sound are diarized")
-        flac = self._work.path("sound", item.key, ".flac")
-        write_bytes(flac, item.flac.read())
-        sound = read_sound(flac)
-        if sound is None:
-            raise ValueError("a FLAC without sound")
-        wav = self._work.path("sound", item.key, ".wav")
-        write_wav16k(wav, sound.mono(AUDIO_HZ))
-        del sound
-        wave_S, _ = soundfile.read(wav, dtype="float32")
+        with wave16k(self._work, item.sound).open("rb") as file:
+            wave_S, _ = soundfile.read(file, dtype="float32")
         voices = self._diarizer.diarize(wave_S)
-        write_bytes(self._work.path("voices", item.key, ".npz"), voices_to_npz(voices))
+        write_bytes(self._work.path("voices", item.name, ".npz"), voices_to_npz(voices))
         return VoicesResult(len(voices.voices))

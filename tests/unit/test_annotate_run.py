@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,23 +14,27 @@ import numpy as np
 import pytest
 
 from mitds.annotators.quality.fingerprints import Fingerprint
-from mitds.manifests.codec import from_json, to_json
+from mitds.manifests.codec import from_json, pack_arrays
 from mitds.manifests.records import Clip
 from mitds.manifests.shards import Entry, read_shard
+from mitds.pipeline.annotate import STAGES
 from mitds.pipeline.annotate_run import AnnotateResult, AnnotateRun
 from mitds.pipeline.curation import CurationRules
+from mitds.pipeline.dry_run import forecast
+from mitds.pipeline.jobs import Job, Outcome
 from mitds.pipeline.near_duplicates import NearDuplicates, read_fingerprint, write_fingerprint
-from mitds.pipeline.runner import Job, Outcome
 from mitds.pipeline.settings import AnnotateConfig, annotate_config
-from mitds.pipeline.stages.items import ClipItem, ShotItem, SourceItem
-from mitds.pipeline.stages.people import PeopleResult
-from mitds.pipeline.work import Member, Work
-from mitds.store import write_bytes
+from mitds.pipeline.stages.faces import FacesResult
+from mitds.pipeline.stages.items import ShotItem, SourceItem
+from mitds.pipeline.stages.people import PeopleResult, PlannedClip
+from mitds.pipeline.work import Member, Work, run_on
+from mitds.store import write_bytes, write_json
 from tests import factories
 
 SOURCES = ("a" * 64, "b" * 64, "c" * 64)
 Scores = Mapping[str, Mapping[str, float]]
 NOTHING: Scores = {}
+FACE_ARRAYS = ("face_xyxy_NT4", "face_score_NT", "speaking_NT", "visible_NT")
 
 
 def fingerprint(seed: int, moved: int = 0, wrong: float = 0.0) -> Fingerprint:
@@ -52,12 +57,18 @@ def item(number: int) -> SourceItem:
     member = Member(Path("shots.tar"), Entry(key="k", ext="mp4", offset=0, size=0))
     source = replace(factories.source(), id=SOURCES[number], row=number + 1)
     shot = replace(factories.shot(), key=f"{SOURCES[number][:16]}-s0000", source_id=SOURCES[number])
-    return SourceItem(source, None, None, (ShotItem(shot, member),))
+    return SourceItem(source, None, (ShotItem(shot, member),))
 
 
-def clip_item(number: int, source: SourceItem) -> ClipItem:
+def unit_of(number: int) -> str:
+    return f"{SOURCES[number][:16]}-unit"
+
+
+def planned(number: int, source: SourceItem) -> PlannedClip:
     clip = factories.clip(number, source_id=SOURCES[number], start=Fraction(0), end=Fraction(2))
-    return ClipItem(clip, source.shots[0], 0, None)
+    return PlannedClip(
+        clip=clip, shot=source.shots[0].shot.key, first=0, unit=unit_of(number), looks=unit_of(number)
+    )
 
 
 class Course:
@@ -77,19 +88,24 @@ class Course:
 
     def _people(self, job: Job) -> PeopleResult:
         number = SOURCES.index(job.payload.source.id)
-        return PeopleResult((clip_item(number, job.payload),), {"json": b"{}"})
+        arrays = factories.clip_arrays(planned(number, job.payload).clip)
+        faces = {name: getattr(arrays, name) for name in FACE_ARRAYS}
+        write_bytes(self.work.path("people", unit_of(number), ".npz"), pack_arrays(faces))
+        for ext in ("json", "npz"):
+            write_bytes(self.work.path("people", job.payload.unit, f".{ext}"), b"{}")
+        return PeopleResult(clips=(planned(number, job.payload),))
 
     def _quality(self, job: Job) -> Mapping[str, float]:
-        write_fingerprint(self.work, job.item, PRINTS[int(job.item, 16)])
+        write_fingerprint(self.work, job.payload.unit, PRINTS[int(job.item, 16)])
         return self.scores.get(job.item, {})
 
     def _poses(self, job: Job) -> Mapping[str, float]:
+        poses = {"pose_NTK3": factories.clip_arrays(job.payload.clip).pose_NTK3}
+        write_bytes(self.work.path("poses", job.payload.looks, ".npz"), pack_arrays(poses))
         return {"hand_on_face": 0.25}
 
-    def _clips(self, job: Job) -> dict[str, Path]:
-        path = self.work.path("clips", job.item, ".json")
-        write_bytes(path, to_json(job.payload.clip).encode())
-        return {"json": path}
+    def _clips(self, job: Job) -> dict[str, bytes]:
+        return {"mp4": f"pictures of {job.item}".encode()}
 
 
 def annotated(
@@ -98,11 +114,12 @@ def annotated(
     config: AnnotateConfig = replace(
         annotate_config("embedded", keep_all=keep_all), curation=CurationRules(**rules)
     )
-    with Work.over(out) as work:
+    with run_on(out, "annotate") as (root, hold):
+        work = Work(root)
         run = AnnotateRun([item(n) for n in range(3)], out, work, config)
         course = Course(work, scores, backwards)
         course.run(run)
-        return run.finish(), course
+        return run.finish(hold), course
 
 
 def ends(result: AnnotateResult) -> dict[tuple[str, str, str], int]:
@@ -165,21 +182,101 @@ def test_of_two_that_show_the_same_the_first_source_stays_in_whatever_order_they
 
 def test_a_clip_is_not_compared_with_its_own_source_nor_with_one_that_was_dropped(tmp_path: Path):
     work = Work(tmp_path)
-    clips = [factories.clip(n, source_id=SOURCES[min(n, 1)]) for n in range(3)]
-    for clip, made in zip(clips, (fingerprint(5), fingerprint(6), fingerprint(6, wrong=0.03)), strict=True):
-        write_fingerprint(work, clip.key, made)
-    assert (read_fingerprint(work, clips[0].key).sound_F == fingerprint(5).sound_F).all()
-    known = NearDuplicates(work, clips)
-    known.keep(1)
-    assert known.compare(2)[0]["duplicate_share"] == 0
-    other = NearDuplicates(work, [clips[1], replace(clips[2], source_id=SOURCES[2])])
-    assert other.compare(1)[1] is None
-    other.keep(0)
-    assert other.compare(1)[1] == clips[1].key
+    write_fingerprint(work, unit_of(0), fingerprint(5))
+    assert (read_fingerprint(work, unit_of(0)).sound_F == fingerprint(5).sound_F).all()
+    known = NearDuplicates()
+    assert known.compare(SOURCES[1], fingerprint(6))[1] is None
+    known.keep("first", SOURCES[1], fingerprint(6))
+    assert known.compare(SOURCES[1], fingerprint(6, wrong=0.03))[0]["duplicate_share"] == 0
+    assert known.compare(SOURCES[2], fingerprint(6, wrong=0.03))[1] == "first"
 
 
-def test_a_still_and_silent_clip_has_no_share(tmp_path: Path):
-    work = Work(tmp_path)
-    clip = factories.clip(0)
-    write_fingerprint(work, clip.key, Fingerprint(np.zeros(9, np.uint64)))
-    assert NearDuplicates(work, [clip]).compare(0) == ({}, None)
+def test_a_still_and_silent_clip_has_no_share():
+    assert NearDuplicates().compare(SOURCES[0], Fingerprint(np.zeros(9, np.uint64))) == ({}, None)
+
+
+class Recalling(Course):
+    """Asks the run what is done already, as the runner does, and stops after some jobs, as a kill would."""
+
+    def __init__(self, work: Work, scores: Scores, stop_after: int) -> None:
+        super().__init__(work, scores, backwards=False)
+        self.left = stop_after
+
+    def run(self, run: AnnotateRun) -> None:
+        waiting = deque(run.first_jobs())
+        while waiting:
+            job = waiting.popleft()
+            outcome = run.recall(job)
+            if outcome is None:
+                if self.left == 0:
+                    raise Killed
+                self.left -= 1
+                self.jobs.append((job.stage, job.item))
+                answer: Callable[[Job], Any] = getattr(self, f"_{job.stage}", _NOTHING.get(job.stage))
+                outcome = Outcome(value=answer(job))
+                if job.done is not None:
+                    write_json(job.done, outcome.value)
+            waiting.extend(run.follow_ups(job, outcome))
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+_NOTHING: dict[str, Callable[[Job], Any]] = {
+    "faces": lambda job: FacesResult(1),
+    "speaking": lambda job: 1,
+}
+
+
+def resumed(out: Path, stop_after: int, **rules: float) -> list[tuple[str, str]]:
+    """Run until so many jobs are done, whatever earlier runs did; returns the jobs."""
+    config = replace(annotate_config("embedded"), curation=CurationRules(**rules))
+    with run_on(out, "annotate") as (root, hold):
+        work = Work(root)
+        with closing(AnnotateRun([item(n) for n in range(3)], out, work, config)) as run:
+            course = Recalling(work, NOTHING, stop_after)
+            try:
+                course.run(run)
+            except Killed:
+                return course.jobs
+            run.finish(hold)
+    return course.jobs
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
+
+
+def test_a_run_killed_after_every_job_in_turn_ends_as_an_unbroken_one_and_does_nothing_twice(tmp_path: Path):
+    whole = resumed(tmp_path / "whole", 1000)
+    done: list[tuple[str, str]] = []
+    for _ in range(len(whole) + 1):
+        done += resumed(tmp_path / "broken", 1)
+    assert sorted(done) == sorted(whole)
+    assert outputs(tmp_path / "broken") == outputs(tmp_path / "whole")
+
+
+def test_a_finished_run_again_does_nothing(tmp_path: Path):
+    resumed(tmp_path, 1000)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.tar")}
+    assert resumed(tmp_path, 1000) == []
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.tar")} == before
+
+
+def test_a_rule_that_drops_a_clip_measures_and_encodes_nothing_again(tmp_path: Path):
+    resumed(tmp_path, 1000)
+    assert resumed(tmp_path, 1000, max_duplicate_share=0.5) == []
+    assert [c.key for c in written(tmp_path, "clips-*.tar")] == [f"{0:016x}", f"{1:016x}"]
+
+
+def test_a_rehearsal_counts_what_is_done_and_writes_nothing(tmp_path: Path):
+    resumed(tmp_path, 7)
+    config = replace(annotate_config("embedded"), curation=CurationRules())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    work = Work(tmp_path / ".work")
+    with closing(AnnotateRun([item(n) for n in range(3)], tmp_path, work, config, rehearsal=True)) as run:
+        rows = {row.stage: row for row in forecast(STAGES, run.first_jobs(), run.follow_ups, run.recall)}
+    assert sum(row.done for row in rows.values()) == 7
+    assert (rows["faces"].done, rows["faces"].to_do, rows["faces"].open) == (3, 0, False)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

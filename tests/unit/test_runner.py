@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from mitds.errors import EnvironmentFault, MissingWeights
-from mitds.pipeline.runner import Job, Outcome, Runner, Stage, _join, ray_session
+from mitds.pipeline.jobs import Job, Outcome, Stage
+from mitds.pipeline.runner import Runner
+from mitds.pipeline.session import _join, ray_session
 
 WORKER = "mitds.pipeline.fakes:Fake"
 

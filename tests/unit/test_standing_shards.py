@@ -33,7 +33,7 @@ def run(folder: Path, plan: Plan, *, kill_at: int | None = None) -> list[str]:
         made.append(key)
         return content(key, token)
 
-    with StandingShards("clips-%06d.tar", folder, folder / ".work", max_bytes=8000, max_samples=5) as shards:
+    with StandingShards("clips-%06d.tar", folder, folder / ".work" / "shards", max_bytes=8000, max_samples=5) as shards:
         for number, (key, token) in enumerate(plan):
             if number == kill_at:
                 raise Killed
@@ -61,7 +61,7 @@ def test_one_run_gives_the_bytes_of_the_plain_writer(tmp_path: Path) -> None:
     made = run(tmp_path / "out", plan_of(23))
     assert len(made) == 23
     assert bytes_of(tmp_path / "out") == unbroken(tmp_path / "plain", plan_of(23))
-    assert not list((tmp_path / "out" / ".work").glob("*.part"))
+    assert not list((tmp_path / "out" / ".work").rglob("*.part"))
 
 
 def test_the_same_plan_again_makes_and_touches_nothing(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_kill_between_a_shards_rename_and_its_journals_loses_nothing(
 def test_a_half_written_journal_line_is_no_sample(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path / "out", plan_of(9), kill_at=3)
-    journal = tmp_path / "out" / ".work" / "clips-000000.tar.journal"
+    journal = tmp_path / "out" / ".work" / "shards" / "clips-000000.tar.journal"
     journal.write_bytes(journal.read_bytes()[:-20])
     assert run(tmp_path / "out", plan_of(9))[0] == "k002"
     assert bytes_of(tmp_path / "out") == unbroken(tmp_path / "plain", plan_of(9))
@@ -159,14 +159,14 @@ def test_a_half_written_journal_line_is_no_sample(tmp_path: Path) -> None:
 
 def test_media_that_stands_is_found_by_what_it_was_made_of(tmp_path: Path) -> None:
     run(tmp_path, plan_of(9))
-    shards = StandingShards("clips-%06d.tar", tmp_path, tmp_path / ".work")
+    shards = StandingShards("clips-%06d.tar", tmp_path, tmp_path / ".work" / "shards")
     assert shards.stands("m-k004-a") and not shards.stands("m-k004-b")
     assert shards.encoded("m-k004-a") == content("k004", "a")
     assert shards.encoded("m-k004-b") is None
 
 
 def test_a_key_is_used_once_and_must_fit(tmp_path: Path) -> None:
-    with StandingShards("clips-%06d.tar", tmp_path, tmp_path / ".work") as shards:
+    with StandingShards("clips-%06d.tar", tmp_path, tmp_path / ".work" / "shards") as shards:
         shards.add("a", "t", lambda: {"json": b"{}"})
         with pytest.raises(UsageError, match="twice"):
             shards.add("a", "t", lambda: {"json": b"{}"})
