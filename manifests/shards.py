@@ -137,6 +137,11 @@ def _write_member(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
 
 
 def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a member.
+
+    Raises:
+        UsageError: Naming it.
+    """
     match = _MEMBER.fullmatch(name)
     if not match or match[2] in _EXECUTABLE:
         raise UsageError(

@@ -22,6 +22,7 @@ from mitds.pipeline.claims import claim, keep_earlier
 from mitds.pipeline.dry_run import StageForecast, forecast
 from mitds.pipeline.fingerprints import annotate_fingerprints, libraries, tool
 from mitds.pipeline.jobs import Progress, Stage
+from mitds.pipeline.nodes import Needs
 from mitds.pipeline.runner import Runner
 from mitds.pipeline.session import ray_session
 from mitds.pipeline.settings import AnnotateConfig
@@ -119,7 +120,8 @@ def annotate(
         work = Work(root, annotate_fingerprints(config, weight_digests, people))
         with closing(AnnotateRun(sources, out, work, config, gone)) as run:
             with ExitStack() as session:
-                workforce = ray_session(address=address, workers=workers)
+                needs = Needs(work=root, inputs=expand(shards)[:1], weights=config.weights())
+                workforce = ray_session(address=address, workers=workers, needs=needs)
                 runner = Runner(
                     stages(config, work, people),
                     told,

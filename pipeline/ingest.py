@@ -28,6 +28,7 @@ from mitds.pipeline.ingest_config import IngestConfig, IngestResult
 from mitds.pipeline.ingest_fetch import Fetcher, Pair, fetch_fingerprint, mark_duplicates, one_ahead
 from mitds.pipeline.ingest_run import IngestCourse, Known
 from mitds.pipeline.jobs import Progress, Silent
+from mitds.pipeline.nodes import Needs
 from mitds.pipeline.runner import Runner
 from mitds.pipeline.session import ray_session
 from mitds.pipeline.shot_shards import ShotShards
@@ -70,13 +71,15 @@ def ingest(
         workers: Processes on this machine; None for one a core.
         progress: Told of every job.
     """
-    entries, weights = _entries(list_path), ready_weights(config)
+    weights, entries = ready_weights(config), _entries(list_path)
     claim(out, "ingest")
     plan = RunPlan(command="ingest", stages=STAGES, first=("fetch",), jobs=len(entries))
     with run_on(out, "ingest") as (root, hold), recorded(out, plan, progress) as told, ExitStack() as stack:
         work = Work(root, _fingerprints(config, weights))
         run = stack.enter_context(closing(_Ingest(out, work, config, removals(out, *removed), told)))
-        run.split(entries, cache(lambda: stack.enter_context(ray_session(address=address, workers=workers))))
+        needs = Needs(work=root, weights=WEIGHTS.get(config.split.detector, ()))
+        session = ray_session(address=address, workers=workers, needs=needs)
+        run.split(entries, cache(lambda: stack.enter_context(session)))
         result = run.finish(hold)
         told.published(result.records)
         about = {
@@ -97,7 +100,7 @@ def ingest_forecast(
     list_path: Path, out: Path, config: IngestConfig = IngestConfig(), *, removed: Sequence[Path] = ()
 ) -> list[StageForecast]:
     """Say what `ingest` would do with the same arguments: what is done, what is to be done; nothing is changed."""
-    entries, weights = _entries(list_path), ready_weights(config)
+    weights, entries = ready_weights(config), _entries(list_path)
     work = Work(out / ".work", _fingerprints(config, weights))
     with closing(_Ingest(out, work, config, removals(out, *removed), None)) as run:
         return run.rehearse(entries)

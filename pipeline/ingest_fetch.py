@@ -83,7 +83,8 @@ class Fetcher:
 
         def one(entry: Entry) -> Pair:
             source, path = self._one(entry)
-            self._progress.ended("fetch", str(entry.row), source.status != "failed")
+            failed = source.status == "failed"
+            self._progress.ended("fetch", str(entry.row), not failed, reason=source.reason if failed else "")
             return source, path
 
         for _ in entries:
@@ -119,8 +120,11 @@ class Fetcher:
 
     def _one(self, entry: Entry) -> Pair:
         known = self.known(entry)
-        if known is not None or not is_remote(self.folder):
-            return known or self._fetched(entry, self.folder)
+        if known is not None:
+            return known
+        self._progress.started("fetch", str(entry.row))
+        if not is_remote(self.folder):
+            return self._fetched(entry, self.folder)
         with tempfile.TemporaryDirectory(prefix="mitds-") as scratch:
             return self._fetched(entry, Path(scratch))
 

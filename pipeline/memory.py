@@ -27,7 +27,7 @@ class Memory:
         self._there = {stage: listing(work.folder(stage)) for stage in results}
 
     def job(self, stage: str, item: str, payload: Any, *, key: str, media_s: float = 0.0) -> Job:
-        """Make a job that leaves its value under `key`; the key says all that the result depends on besides settings."""
+        """Make a job that leaves its value under `key`, which says all that the result depends on besides settings."""
         done = self._work.path(stage, key, SUFFIX)
         return Job(stage=stage, item=item, payload=payload, media_s=media_s, done=done)
 

@@ -48,6 +48,7 @@ def ray_session(
     else:
         _stay_on_loopback()
         ray.init(
+            address="local",  # never a cluster that happens to run on this machine
             num_cpus=workers or os.cpu_count(),
             include_dashboard=False,
             object_store_memory=100 * 2**20,

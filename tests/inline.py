@@ -14,7 +14,7 @@ from mitds.annotators.asd.fake import FakeScorerConfig
 from mitds.annotators.pose.fake import FakePoseConfig
 from mitds.annotators.speech.fake import FakeDiarizerConfig
 from mitds.pipeline.jobs import FollowUps, Job, Stage
-from mitds.pipeline.runner import _Host
+from mitds.pipeline.pool import Host
 from mitds.pipeline.selection import ClipRules
 from mitds.pipeline.settings import AnnotateConfig, annotate_config
 from mitds.pipeline.stages.quality import QualityConfig
@@ -24,7 +24,7 @@ class InlineRunner:
     """Stands in for `Runner`."""
 
     def __init__(self, stages: Sequence[Stage], *_: Any, **__: Any) -> None:
-        self._hosts = {stage.name: _Host(stage.worker, stage.arguments) for stage in stages}
+        self._hosts = {stage.name: Host(stage.worker, stage.arguments) for stage in stages}
 
     def run(self, jobs: Iterable[Job], follow_ups: FollowUps) -> None:
         """Run the jobs in order, and after them those that follow from them."""

@@ -67,7 +67,11 @@ def _named(folder: Path, path: Path, what: Withdrawal) -> bool:
 def _cached(folder: Path, path: Path, what: Withdrawal) -> bool:
     """Say whether a small file of the work folder speaks of what goes; shards and journals are seen to elsewhere."""
     work = folder / ".work"
-    if not path.is_relative_to(work) or path.suffix in (".part", ".journal") or path.stat().st_size > _SMALL:
+    if (
+        not path.is_relative_to(work)
+        or path.suffix in (".part", ".journal", ".jsonl")
+        or path.stat().st_size > _SMALL
+    ):
         return False
     return mentions(path.read_bytes(), what)
 

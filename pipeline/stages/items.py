@@ -133,15 +133,6 @@ def _named(key: str, made_by: str) -> str:
     return f"{key}-{made_by}" if made_by else key
 
 
-@dataclass(frozen=True, slots=True)
-class SplitResult:
-    """A source with its probe, its shots, and its sound where it has one; the files lie in the work folder."""
-
-    source: Source
-    shots: tuple[Shot, ...]
-    sound: SourceSound | None
-
-
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """x264's, fastest first."""
 

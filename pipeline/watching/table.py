@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -10,7 +11,8 @@ from rich.text import Text
 from mitds.pipeline.watching.tally import StageRow, View
 
 UNKNOWN = "-"
-COLUMNS = ("done", "running", "waiting", "failed", "recalled", "retries", "jobs/min", "media s/min")
+COLUMNS = ("done", "now", "waits", "failed", "before", "again", "jobs/min", "media s/min")
+"""`before`: done by earlier runs; `again`: tried once more."""
 
 
 def duration(seconds: float | None) -> str:
@@ -26,10 +28,10 @@ def duration(seconds: float | None) -> str:
 
 def run_table(view: View, *, over: bool = False) -> Group:
     """Show a run: a row a stage, then what it is at altogether unless it is over, then the last failures."""
-    table = Table(show_edge=False)
-    table.add_column("stage")
+    table = Table(show_edge=False, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in view.rows:
         table.add_row(escape(row.stage), *_cells(row), style="red" if row.failed else "")
     lines = [] if over else [Text(f"time left {duration(view.left_s)}, {_workers(view.busy)}")]

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mitds import cli_audit, cli_baselines, cli_benchmark, cli_compose, cli_fit, cli_rights, cli_scale, cli_status
+from mitds import (
+    cli_audit,
+    cli_baselines,
+    cli_benchmark,
+    cli_compose,
+    cli_fit,
+    cli_rights,
+    cli_scale,
+    cli_status,
+)
 from mitds.cli_parts import (
     Address,
     DryRun,
@@ -66,7 +75,9 @@ def _print_funnel(rows: Sequence[FunnelRow], title: str) -> None:
 
 @app.command()
 def ingest(
-    urls: Annotated[Path, typer.Argument(parser=place, metavar="LIST", help="List of links or paths: text, CSV or JSONL.")],
+    urls: Annotated[
+        Path, typer.Argument(parser=place, metavar="LIST", help="List of links or paths: text, CSV or JSONL.")
+    ],
     out: Out,
     shots: Annotated[str | None, typer.Option(help="Shot detector: pyscenedetect or transnetv2.")] = None,
     workers: Workers = None,

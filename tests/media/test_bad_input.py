@@ -10,7 +10,7 @@ from mitds import load
 from mitds.manifests.ledger import read_ledger
 from mitds.pipeline.annotate import AnnotateResult, annotate
 from mitds.pipeline.ingest import IngestResult, ingest
-from mitds.pipeline.runner import ray_session
+from mitds.pipeline.session import ray_session
 from mitds.pipeline.settings import annotate_config
 
 pytestmark = pytest.mark.media

@@ -18,7 +18,7 @@ from mitds.media import pictures
 from mitds.pipeline.annotate import AnnotateResult, annotate
 from mitds.pipeline.ingest import ingest
 from mitds.pipeline.report import write_report
-from mitds.pipeline.runner import ray_session
+from mitds.pipeline.session import ray_session
 from mitds.pipeline.settings import annotate_config
 from mitds.weights import catalog
 

@@ -103,7 +103,7 @@ def _timed(footage: Footage, container: Any, track: Any, log: DecodeLog) -> Gene
 
 
 @contextmanager
-def _reading(
+def reading(
     footage: Footage, threads: int, log: DecodeLog, near: Fraction | None = None
 ) -> Iterator[tuple[Any, Iterator[_Timed]]]:
     """Yield the track and its timed frames, from the start, or from a key frame before `near` if times are stated."""
@@ -135,7 +135,7 @@ def pictures(
         Undecodable: There is one, and none of its pictures decodes.
     """
     log = log if log is not None else DecodeLog()
-    with _reading(footage, threads, log) as (track, frames):
+    with reading(footage, threads, log) as (track, frames):
         convert: ToRgb | None = None
         for index, frame in enumerate(frames):
             convert = convert or ToRgb(Geometry.of(frame.raw, track), max_side)
@@ -175,7 +175,7 @@ def grid_frames(
 def _reachable(footage: Footage, near: Fraction, start: Fraction, threads: int) -> bool:
     """Tell whether seeking leads to a picture that carries its own time and lies before `start`."""
     log = DecodeLog()
-    with _reading(footage, threads, log, near) as (_, frames):
+    with reading(footage, threads, log, near) as (_, frames):
         first = next(frames, None)
     return not log.counted and first is not None and not log.repaired_pts and first.pts <= start
 
@@ -184,7 +184,7 @@ def _nearest(
     footage: Footage, grid: Grid, max_side: int | None, threads: int, near: Fraction | None
 ) -> Iterator[Frame]:
     log = DecodeLog()
-    with _reading(footage, threads, log, near) as (track, frames):
+    with reading(footage, threads, log, near) as (track, frames):
         before = next(frames, None)
         if before is None:
             raise undecodable(footage, log)

@@ -18,7 +18,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from mitds.errors import Undecodable
-from mitds.media.pictures import Picture, _reading, undecodable
+from mitds.media.pictures import Picture, reading, undecodable
 from mitds.media.rgb import Frame, Geometry, ToRgb
 from mitds.media.tracks import DecodeLog, Footage
 
@@ -50,7 +50,7 @@ def marked_pictures(
 ) -> Iterator[tuple[Picture, int]]:
     """Decode a video from its start as `pictures` does, and yield each picture with its mark."""
     log = log if log is not None else DecodeLog()
-    with _reading(footage, 1, log) as (track, frames):
+    with reading(footage, 1, log) as (track, frames):
         convert: ToRgb | None = None
         for index, frame in enumerate(frames):
             convert = convert or ToRgb(Geometry.of(frame.raw, track), max_side)
@@ -83,7 +83,7 @@ class StretchReader:
         self._open = ExitStack()
         self._frames: Iterator[Any] | None = None
         log = DecodeLog()
-        with _reading(footage, 1, log) as (track, frames):
+        with reading(footage, 1, log) as (track, frames):
             first = next(frames, None)
             if first is None:
                 raise undecodable(footage, log)
@@ -123,7 +123,7 @@ class StretchReader:
 
     def _seek(self, near: Fraction | None) -> None:
         try:
-            _, self._frames = self._open.enter_context(_reading(self._footage, 1, DecodeLog(), near))
+            _, self._frames = self._open.enter_context(reading(self._footage, 1, DecodeLog(), near))
         except FFmpegError as error:
             raise Astray from error
 
