@@ -122,7 +122,8 @@ class Fetcher:
         known = self.known(entry)
         if known is not None:
             return known
-        self._progress.started("fetch", str(entry.row))
+        if "://" in entry.url:  # a file of this machine is looked at every time, which is not worth a word
+            self._progress.started("fetch", str(entry.row))
         if not is_remote(self.folder):
             return self._fetched(entry, self.folder)
         with tempfile.TemporaryDirectory(prefix="mitds-") as scratch:

@@ -171,6 +171,13 @@ def is_lost(node_id: str) -> bool:
     return True
 
 
+def own_node() -> str:
+    """Return the node through which this process takes part in the cluster."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
 def answers(address: str) -> bool:
     """Say whether anybody listens at host:port."""
     host, _, port = address.rpartition(":")

@@ -14,7 +14,7 @@ from typing import Any
 
 from mitds.errors import EnvironmentFault, MitdsError, UsageError
 from mitds.pipeline.jobs import Outcome, Stage
-from mitds.pipeline.nodes import answers, check_head, head_address, is_lost
+from mitds.pipeline.nodes import answers, check_head, head_address, is_lost, own_node
 from mitds.store import write_json
 
 ROOM_S = 1.0
@@ -46,7 +46,7 @@ class Host:
                 write_json(done, value)
             taken, taken_cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
             return Outcome(value=value, seconds=taken, cpu_s=taken_cpu)
-        except (EnvironmentFault, UsageError):
+        except (EnvironmentFault, UsageError, MemoryError):
             raise
         except MitdsError as error:
             return Outcome(reason=error.code, detail=str(error))
@@ -89,7 +89,7 @@ class Pool:
         self._asked = -ROOM_S
 
     def obtain(self, stage: Stage, wanted: Container[str]) -> Actor | None:
-        """Return an idle or a new actor of a stage; None where all room is taken by actors that are `wanted` or busy."""
+        """Return an idle or a new actor of a stage; None where actors that are busy or `wanted` take all room."""
         if self._idle[stage.name]:
             return self._idle[stage.name].pop()
         while not self._fits(stage):
@@ -120,23 +120,33 @@ class Pool:
         import ray
 
         if actor in self._held:
+            check_head()
             del self._held[actor]
             self._number[actor.stage.name] -= 1
             ray.kill(actor.handle, no_restart=True)
 
     def make_way(self, wanted: Container[str]) -> None:
-        """Dismiss all idle actors of stages that are not wanted: the room they take may be the room another waits for."""
+        """Dismiss all idle actors of stages that are not wanted: another may wait for the very room they take."""
         while self._evict(wanted):
             pass
 
     def lost_by_node(self, actor: Actor) -> bool:
-        """Say whether an actor died with its node, or on the way there; those that idle on the node are dismissed too."""
+        """Say whether an actor died with its node, or on the way there; those that idle on it are dismissed too.
+
+        Raises:
+            EnvironmentFault: The node is the one through which this process takes part in the cluster.
+        """
         if actor.node is None:
             return True
         if actor.node not in self._lost:
             check_head()
             if not is_lost(actor.node):
                 return False
+            if actor.node == own_node():
+                raise EnvironmentFault(
+                    "the Ray node of this process is lost",
+                    remedy="Run the same command again: what is done is not done again.",
+                )
             self._lost.add(actor.node)
             self._asked = -ROOM_S
         for name, idle in self._idle.items():

@@ -129,7 +129,6 @@ class Runner:
 
     def _send(self, actor: Actor, attempt: _Try) -> None:
         job, now = attempt.job, time.monotonic()
-        self._progress.dashboard(_dashboard())
         reference = actor.handle.run.remote(job.payload, job.done)
         self._busy[reference] = _Running(attempt, actor, now, now + _allowed_s(actor.stage, job))
         self._progress.started(job.stage, job.item)
@@ -147,6 +146,7 @@ class Runner:
             yield from self._got(reference, self._busy.pop(reference))
         if time.monotonic() > self._looked + LOOK_S:
             self._looked = time.monotonic()
+            self._progress.dashboard(_dashboard())
             check_head()
             yield from self._overdue()
 
@@ -159,7 +159,9 @@ class Runner:
         try:
             outcome = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            if not isinstance(error.cause, MemoryError):
+                raise error.cause from None
+            yield from self._lost(running, "out_of_memory", "the worker ran out of memory")
         except ray.exceptions.OutOfMemoryError as error:
             yield from self._lost(
                 running, "out_of_memory", f"the worker ran out of memory: {_first_line(error)}"

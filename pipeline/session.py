@@ -90,7 +90,17 @@ def _join(address: str, options: dict[str, Any]) -> None:
         if port.isdecimal():
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         ray.init(address=address, **options)
-    except (ConnectionError, TimeoutError, OSError) as error:
+    except OSError as error:
         raise EnvironmentFault(
             f"no Ray cluster answers: {error}", where=address, remedy="Start it, or leave --address out."
         ) from error
+    except (RuntimeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"this machine cannot join the Ray cluster: {_first_line(error)}",
+            where=address,
+            remedy="Start a node of the cluster on this machine, with the Ray and Python that are used here.",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -90,6 +90,13 @@ def test_a_job_that_loses_node_after_node_is_given_up_in_the_end(monkeypatch: py
     assert reasons == ["node_lost"] * runner.MOVES + ["crashed"]
 
 
+def test_a_run_stops_when_its_own_node_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster({"driver": 1})
+    cluster.install(monkeypatch)
+    with pytest.raises(EnvironmentFault, match="node of this process is lost"):
+        run([stage("a")], [job("a", "1", lambda: fall(cluster))])
+
+
 def fall(cluster: FakeCluster) -> None:
     """Take the node along that runs this."""
     cluster.lose(next(actor.node for actor in cluster.actors if not actor.dead and actor.node))

@@ -15,8 +15,8 @@ from mitds.errors import UsageError
 from mitds.manifests.codec import pack_arrays, voices_to_npz
 from mitds.manifests.records import SourceSound, SpeechTurn
 from mitds.pipeline.stages.hearing import Hearing
-from mitds.pipeline.stages.items import ClipItem, ShotItem
-from mitds.pipeline.work import Work
+from mitds.pipeline.stages.items import ClipItem, ShotItem, SoundItem
+from mitds.pipeline.work import Member, Work
 from mitds.store import write_bytes
 from mitds.time import AUDIO_HZ
 from tests import factories
@@ -62,7 +62,8 @@ def test_a_second_voice_of_somebody_in_view_is_their_own_and_an_offscreen_one_is
         persons=1, frames=T, offscreen=(SpeechTurn(voice="V2", start_s=6.0, end_s=8.0),), unassigned=()
     )
     sound = SourceSound(start=Fraction(1, 3), rate=AUDIO_HZ, channels=1, duration=Fraction(8))
-    item = ClipItem(clip, cast("ShotItem", None), 0, sound)
+    heard = SoundItem(sound, cast("Member", None), clip.source_id[:16])
+    item = ClipItem(clip, cast("ShotItem", None), 0, heard, clip.source_id[:16], "")
     quarter_T = np.arange(T) // 50
     activity_TV = np.stack([quarter_T < 1, (quarter_T > 0) & (quarter_T < 3), quarter_T == 3], axis=1)
     voices = replace(
@@ -71,7 +72,7 @@ def test_a_second_voice_of_somebody_in_view_is_their_own_and_an_offscreen_one_is
     )  # fmt: skip
     write_bytes(work.path("voices", clip.source_id[:16], ".npz"), voices_to_npz(voices))
     people = {"face_xyxy_NT4": np.ones((1, T, 4), np.float32), "speaking_NT": TALKS[None]}
-    write_bytes(work.path("people", clip.key, ".npz"), pack_arrays(people))
+    write_bytes(work.path("people", clip.source_id[:16], ".npz"), pack_arrays(people))
     found = Hearing(("dubbing",), work).measure(item, np.zeros(8 * AUDIO_HZ, np.float32))
     assert found["foreign_voice_share"] == pytest.approx(0.25, abs=0.01)
 

@@ -123,7 +123,6 @@ def test_a_run_is_told_event_by_event(tmp_path: Path):
     assert told[-1]["how"] == "complete"
     assert told[-1]["counts"]["faces"] == {"done": 2, "failed": 1, "recalled": 0, "retries": 1}
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", e["at"]) for e in told)
-    assert [e["at"] for e in told] == sorted(e["at"] for e in told)
 
 
 def test_a_log_names_items_and_nobody(tmp_path: Path):
@@ -587,7 +586,7 @@ def test_on_a_terminal_the_table_stays_when_the_run_is_over(
         run(tmp_path, {f"{KEY}-s2": ["not_video"]}, shown=shown)
     said = capsys.readouterr()
     assert said.out == ""
-    assert "recalled" in said.err
+    assert "before" in said.err
     assert f"faces {KEY}-s2: not_video" in said.err
 
 
