@@ -299,7 +299,9 @@ class AnnotateRun:
 
     def _in_order(self, ends: Iterable[End]) -> list[End]:
         """Order ends as their items come in the inputs, whatever order they came about in."""
-        places = {key: place for place, key in enumerate([*self._sources, *self._shots, *self._clip_items])}
+        sources = {key: place for place, key in enumerate(self._sources)}
+        clips = sorted(self._clip_items, key=lambda key: sources[self._clip_items[key].clip.source_id[:16]])
+        places = {key: place for place, key in enumerate([*self._sources, *self._shots, *clips])}
         return sorted(ends, key=lambda end: (KINDS.index(end.kind), places[end.item]))
 
     def close(self) -> None:

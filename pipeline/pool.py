@@ -198,6 +198,7 @@ class Pool:
     def _hire(self, stage: Stage) -> Actor:
         import ray
 
+        check_head()
         make: Any = ray.remote(num_cpus=stage.num_cpus, num_gpus=stage.num_gpus, max_restarts=0)
         handle = make(Host).remote(stage.worker, dict(stage.arguments))
         actor = Actor(stage, handle, starting=handle.start.remote())

@@ -95,7 +95,11 @@ def run_on(out: Path, command: str) -> Iterator[tuple[Path, Hold]]:
     with output_lock(out, command) as hold:
         root = out / ".work"
         _remove_temporary(out)
-        yield root, hold
+        try:
+            yield root, hold
+        except OSError:  # a file that was there a moment ago is missing where the whole folder is
+            hold.check()
+            raise
 
 
 def staging_of(out: Path) -> Path:

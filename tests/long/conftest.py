@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.reliability_tools import Whole, unbroken
@@ -11,5 +9,5 @@ from tests.reliability_tools import Whole, unbroken
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """An unbroken run over six films."""
-    return unbroken(tmp_path_factory.mktemp("whole"), 6)
+    """An unbroken run over three films."""
+    return unbroken(tmp_path_factory.mktemp("whole"), 3)

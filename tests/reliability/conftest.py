@@ -1,0 +1,13 @@
+"""Fixtures of the tests that kill."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reliability_tools import Whole, unbroken
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """An unbroken run over two films."""
+    return unbroken(tmp_path_factory.mktemp("whole"), 2)

@@ -1,0 +1,303 @@
+"""Runs of ingest and annotate in processes of their own, to be killed and begun again; and what must hold at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mitds.manifests.schemas import read_table
+from mitds.manifests.shards import read_shard
+from mitds.media import Sound, write_video
+from mitds.store import sha256_file
+from tests.reliability.backends import POISON
+from tests.reliability.processes import alive, kill, title, tree
+
+ROOT = Path(__file__).resolve().parent.parent
+HOOKS = ROOT / "tests" / "reliability" / "hooks"
+WIDTH, HEIGHT, RATE = 160, 120, 25
+LINE = 200
+"""Bytes of a line of the record of changes."""
+
+
+def film(path: Path, seed: int, seconds: float, *, poison: str = "", sound: bool = True) -> Path:
+    """Draw two scenes of still noise, dark then bright, the second from 60 % on, with a tone; or one bad colour."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 60, (2, HEIGHT, WIDTH, 3), np.uint8) + np.array([10, 180], np.uint8).reshape(
+        2, 1, 1, 1
+    )
+    if poison:
+        noise[:] = POISON[poison]
+
+    def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
+        for k in range(round(seconds * RATE)):
+            frame_HWC = noise[int(k >= 0.6 * seconds * RATE)].copy()
+            frame_HWC[:8, : 4 + k % 150] = 128
+            yield Fraction(k, RATE), frame_HWC
+
+    t_S = np.arange(round(seconds * 16_000)) / 16_000
+    tone = Sound(
+        (0.3 * np.sin(2 * np.pi * (200 + 60 * seed) * t_S)).astype(np.float32)[None], 16_000, Fraction(0)
+    )
+    write_video(path, pictures(), sound=tone if sound else None)
+    return path
+
+
+def films(folder: Path, count: int) -> list[Path]:
+    """Draw films of 1.7 to 2.9 s, the third without sound."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [film(folder / f"film {n}.mp4", n, 1.7 + n % 4 * 0.4, sound=n != 2) for n in range(count)]
+
+
+def listing(path: Path, urls: Sequence[Path]) -> Path:
+    """Write a list of films, with a line that is there twice, one that is no film, and one that leads nowhere."""
+    words = path.with_name("words.mp4")
+    words.write_text("this is not a film")
+    lines = [*urls, urls[0], words, path.with_name("missing.mp4")]
+    path.write_text("".join(json.dumps({"url": str(line), "licence": "CC0"}) + "\n" for line in lines))
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A run to be begun as often as one likes.
+
+    Attributes:
+        list_path: What is taken in.
+        folder: For both outputs, "raw" and "clips".
+        workers: Processes.
+        engine: Who runs the workers: "ray", or "forks", which begin at once.
+        settings: Of annotate.
+        faults: What goes wrong, as hooks/sitecustomize.py has it.
+        env: Further environment.
+        umask: Of the process; -1 for this one's.
+    """
+
+    list_path: Path
+    folder: Path
+    workers: int = 2
+    engine: str = "forks"
+    settings: tuple[str, ...] = ()
+    faults: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    umask: int = -1
+
+    @property
+    def record(self) -> Path:
+        """The record of changes of the file system, over all runs."""
+        return self.folder.parent / f"{self.folder.name}.changes"
+
+    def start(self) -> subprocess.Popen[str]:
+        """Begin."""
+        faults = {"root": str(self.folder), "changes": str(self.record), **self.faults}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(HOOKS), os.environ.get("PYTHONPATH"), str(ROOT)])
+            ),
+            "MITDS_TEST_FAULTS": json.dumps(faults),
+            "MITDS_TEST_ENGINE": self.engine,
+            "RAY_raylet_start_wait_time_s": "60",
+            "RAY_worker_niceness": "0",  # workers would starve on a machine that tests keep busy
+            **self.env,
+        }
+        env.pop("MITDS_TEST_DRIVER", None)
+        arguments = [str(self.list_path), str(self.folder), str(self.workers), *self.settings]
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.reliability.driver", *arguments],
+            cwd=ROOT,
+            env=env,
+            umask=self.umask,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, deadline_s: float = 240.0) -> tuple[int, str]:
+        """Run to the end, whatever it is; return the exit code and what was said."""
+        process = self.start()
+        _, said = process.communicate(timeout=deadline_s)
+        return process.returncode, said
+
+    def finish(self, deadline_s: float = 240.0) -> str:
+        """Run to the end, which must be a good one."""
+        code, said = self.run(deadline_s)
+        assert code == 0, f"exit code {code}: {said}"
+        return said
+
+    def changes(self) -> list[str]:
+        """Return all changes so far: process, verb, path."""
+        data = self.record.read_bytes() if self.record.exists() else b""
+        return [data[at : at + LINE].decode(errors="replace").strip() for at in range(0, len(data), LINE)]
+
+    def count(self) -> int:
+        """Return the number of changes so far."""
+        return self.record.stat().st_size // LINE if self.record.exists() else 0
+
+    def done(self) -> Counter[str]:
+        """Return how often each job was written down as done, over all runs."""
+        return Counter(
+            line.split(" ", 2)[2] for line in self.changes() if " replace " in line and ".done" in line
+        )
+
+
+def shards(folder: Path) -> dict[str, str]:
+    """Return the sha256 of all that both commands leave for a reader."""
+    found = {}
+    for command in ("raw", "clips"):
+        for path in sorted((folder / command).iterdir()):
+            if path.suffix in (".tar", ".parquet") or path.name in ("ledger.jsonl", "run.json"):
+                found[f"{command}/{path.name}"] = sha256_file(path)
+    return found
+
+
+def tars(folder: Path) -> dict[str, str]:
+    """Return the sha256 of the shards alone."""
+    return {name: digest for name, digest in shards(folder).items() if name.endswith(".tar")}
+
+
+def check_law(folder: Path, lines: int) -> None:
+    """Inputs = kept + filtered + failed, for lines, sources, shots and clips; every clip in one shard, once."""
+    raw, clips = (json.loads((folder / name / "run.json").read_text()) for name in ("raw", "clips"))
+    assert raw["complete"] is clips["complete"] is True
+    assert sum(row["count"] for row in raw["funnel"] if row["kind"] == "source") == lines
+    kept_sources = sum(row["count"] for row in raw["funnel"] if row["status"] == "kept")
+    assert sum(row["count"] for row in clips["funnel"] if row["kind"] == "source") == kept_sources
+    table = read_table(folder / "clips" / "clips.parquet").to_pylist()
+    ledger = [json.loads(line) for line in (folder / "clips" / "ledger.jsonl").read_text().splitlines()]
+    assert len({(end["kind"], end["item"]) for end in ledger}) == len(ledger)
+    assert {end["item"] for end in ledger if end["kind"] == "clip"} == {row["key"] for row in table}
+    samples = [
+        (path.name, sample.key)
+        for path in sorted((folder / "clips").glob("clips-*.tar"))
+        for sample in read_shard(path)
+    ]
+    assert sorted(samples) == sorted((row["shard"], row["key"]) for row in table if row["shard"]), (
+        "lost or twice"
+    )
+    for name, record in (("raw", raw), ("clips", clips)):
+        standing = {path.name: sha256_file(path) for path in (folder / name).glob("*.tar")}
+        assert {shard["name"]: shard["sha256"] for shard in record["shards"]} == standing
+    assert not list(folder.rglob(".tmp-*")), "half written files are left"
+    assert not list(folder.rglob(".lock"))
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something to become true; say whether it did."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+VICTIMS = ("worker", "driver", "server", "all")
+"""What is killed: one worker, the driver, the server that starts workers (Ray's raylet), or everything at once."""
+_SERVERS = {"ray": "raylet/raylet", "forks": "multiprocessing.forkserver"}
+
+
+def victims(kind: str, command: Command, driver: int) -> list[int]:
+    """Return the processes of a run that a kill hits; a busy worker if there is one, none before any is there."""
+    everybody = tree(driver)
+    if kind == "all":
+        return everybody
+    if kind == "driver":
+        return [driver]
+    servers = [pid for pid in everybody if pid != driver and _SERVERS[command.engine] in title(pid)][:1]
+    if kind == "server" or not servers:
+        return servers
+    workers = tree(servers[0])[1:]
+    if command.engine == "ray":
+        workers = sorted(w for w in workers if title(w).startswith("ray::Host"))
+    return sorted(workers, key=lambda pid: "Host.run" not in title(pid))[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An unbroken run, which others are compared with.
+
+    Attributes:
+        command: How it was begun.
+        lines: Lines of its list.
+        files: sha256 of what it wrote, by name.
+        changes: Number of changes of the file system that it made.
+        done: How often each job was written down as done.
+    """
+
+    command: Command
+    lines: int
+    files: dict[str, str]
+    changes: int
+    done: Counter[str]
+
+    def again(self, folder: Path, **changed: Any) -> Command:
+        """Return the same command with another folder for its outputs."""
+        return replace(self.command, folder=folder, **changed)
+
+    def compare(self, command: Command, twice: int = 0) -> None:
+        """Check that a run ended as this one did; at most so many jobs, those in flight, were done again."""
+        check_law(command.folder, self.lines)
+        assert shards(command.folder) == self.files
+        done = command.done()
+        assert done.keys() == self.done.keys()
+        assert done.total() <= self.done.total() + twice, [name for name in done if done[name] > 1]
+
+
+def unbroken(folder: Path, count: int) -> Whole:
+    """Draw films and take them through both commands, undisturbed."""
+    drawn = films(folder / "films", count)
+    command = Command(list_path=listing(folder / "films" / "list.jsonl", drawn), folder=folder / "out put")
+    command.finish()
+    lines = len(drawn) + 3
+    check_law(command.folder, lines)
+    return Whole(command, lines, shards(command.folder), command.count(), command.done())
+
+
+def strike(command: Command, change: int, kind: str, deadline_s: float = 240.0) -> int | None:
+    """Run a command, and kill a part of it once so many changes were made; return its exit code."""
+    process = command.start()
+    watched = process.pid
+    until(lambda: command.count() >= change or process.poll() is not None, deadline_s)
+    if process.poll() is None:
+        everybody = tree(watched)
+        kill(victims(kind, command, watched))
+        if kind in ("driver", "all"):
+            process.wait(timeout=30)
+            assert until(lambda: not any(alive(pid) for pid in everybody), 60), "processes outlive their run"
+    process.communicate(timeout=deadline_s)
+    return process.returncode
+
+
+def cut_power(command: Command, on: str) -> None:
+    """Run a command until the first change of the file system that has this text, and let everything die there."""
+    code, said = replace(command, faults={**command.faults, "die_on": on}).run()
+    assert code == -9, f"exit code {code}: {said}"
+
+
+def cut_everywhere(whole: Whole, broken: Command, base: Path, moments: range) -> int:
+    """Go on from a broken run once for each moment: die at that change, run again, compare; return how many there were."""
+    for moment in moments:
+        copy = replace(broken, folder=base / str(moment))
+        shutil.copytree(broken.folder, copy.folder)
+        shutil.copyfile(broken.record, copy.record)
+        code, said = replace(copy, faults={"die_at": copy.count() + moment}).run()
+        assert code in (-9, 0), said
+        copy.finish()
+        whole.compare(copy, twice=6)
+        shutil.rmtree(copy.folder)
+        if code == 0:
+            return moment
+    return len(moments)
