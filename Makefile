@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: all demo test lint types links clean
+.PHONY: all demo test test-long lint types links clean
 
 all: $(STAMP)
 
@@ -16,7 +16,12 @@ demo: $(STAMP)
 	$(BIN)/mitds demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile
+
+# Fifty kills, full disks, soaks, long sources: about an hour; writes docs/reliability.md.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -m long -p no:randomly tests/long
+	$(BIN)/python -m tests.reliability.result
 
 lint: $(STAMP) links
 	$(BIN)/ruff check .

@@ -31,6 +31,22 @@ LINE = 200
 """Bytes of a line of the record of changes."""
 
 
+def scenes(path: Path, seed: int, count: int, frames: int) -> Path:
+    """Draw scenes of still noise, by turns dark and bright, with a tone."""
+    rng = np.random.default_rng(seed)
+
+    def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
+        for scene in range(count):
+            noise_HWC = rng.integers(0, 60, (HEIGHT, WIDTH, 3), np.uint8) + np.uint8(180 * (scene % 2))
+            for k in range(scene * frames, (scene + 1) * frames):
+                yield Fraction(k, RATE), noise_HWC
+
+    t_S = np.arange(count * frames * 16_000 // RATE) / 16_000
+    tone = Sound((0.3 * np.sin(2 * np.pi * (200 + seed) * t_S)).astype(np.float32)[None], 16_000, Fraction(0))
+    write_video(path, pictures(), sound=tone)
+    return path
+
+
 def film(path: Path, seed: int, seconds: float, *, poison: str = "", sound: bool = True) -> Path:
     """Draw two scenes of still noise, dark then bright, the second from 60 % on, with a tone; or one bad colour."""
     rng = np.random.default_rng(seed)
@@ -51,6 +67,20 @@ def film(path: Path, seed: int, seconds: float, *, poison: str = "", sound: bool
         (0.3 * np.sin(2 * np.pi * (200 + 60 * seed) * t_S)).astype(np.float32)[None], 16_000, Fraction(0)
     )
     write_video(path, pictures(), sound=tone if sound else None)
+    return path
+
+
+def big_film(path: Path, seed: int, seconds: float) -> Path:
+    """Draw one scene of 1280 x 720: a texture that moves, so that its clip takes as much as a real one."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (90, 220, 3), np.uint8)
+    texture_HWC = coarse.repeat(8, axis=0).repeat(8, axis=1)
+
+    def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
+        for k in range(round(seconds * RATE)):
+            yield Fraction(k, RATE), texture_HWC[:, 3 * k : 3 * k + 1280].copy()
+
+    tone = np.sin(np.arange(round(seconds * 16_000)) / 10, dtype=np.float32)[None] * np.float32(0.3)
+    write_video(path, pictures(), sound=Sound(tone, 16_000, Fraction(0)))
     return path
 
 
@@ -145,6 +175,21 @@ class Command:
     def count(self) -> int:
         """Return the number of changes so far."""
         return self.record.stat().st_size // LINE if self.record.exists() else 0
+
+    def written_bytes(self, under: str) -> int:
+        """Return how much was written to files below a folder of the output, over all runs and processes.
+
+        Every file is flushed before it counts: one that replaces another at once, one that grows as often as it did.
+        """
+        whole, grown = 0, Counter[str]()
+        for line in self.changes():
+            _, verb, size, *path = line.split(" ", 3)
+            if verb == "fsync" and path[0].startswith(under):
+                if "/.tmp-" in path[0]:
+                    whole += int(size)
+                else:
+                    grown[path[0]] = max(grown[path[0]], int(size))
+        return whole + grown.total()
 
     def done(self) -> Counter[str]:
         """Return how often each job was written down as done, over all runs."""
@@ -276,14 +321,17 @@ def strike(command: Command, change: int, kind: str, deadline_s: float = 240.0) 
         kill(victims(kind, command, watched))
         if kind in ("driver", "all"):
             process.wait(timeout=30)
-            assert until(lambda: not any(alive(pid) for pid in everybody), 60), "processes outlive their run"
+            # Ray's two agents write nothing of ours, and take up to two minutes to notice that all is over.
+            rest = [pid for pid in everybody if not title(pid).endswith("Agent")]
+            gone = until(lambda: not any(alive(pid) for pid in rest), 60)
+            assert gone, f"these outlive their run: {[title(pid) for pid in rest if alive(pid)]}"
     process.communicate(timeout=deadline_s)
     return process.returncode
 
 
-def cut_power(command: Command, on: str) -> None:
+def cut_power(command: Command, die_on: str) -> None:
     """Run a command until the first change of the file system that has this text, and let everything die there."""
-    code, said = replace(command, faults={**command.faults, "die_on": on}).run()
+    code, said = replace(command, faults={**command.faults, "die_on": die_on}).run()
     assert code == -9, f"exit code {code}: {said}"
 
 

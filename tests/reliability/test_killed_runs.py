@@ -5,6 +5,7 @@ One of each is here; tests/long has fifty kills, and every single change of the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.reliability_tools import Whole, cut_everywhere, cut_power, strike
@@ -21,8 +22,9 @@ def test_a_run_that_meets_one_disaster_after_the_other_ends_as_an_unbroken_one(
     assert (code, said.startswith("error[storage]"), "the disk is full" in said) == (3, True, True), said
     assert strike(broken, broken.count() + 2 * step, "driver") == -9
     assert not list(broken.folder.glob("clips/*.tar")), "half a dataset is there for readers"
-    strike(broken, broken.count() + step, "server")
-    cut_power(broken, "replace /clips/clips-000000.tar")
+    until_published = {"die_on": "replace /clips/clips-000000.tar"}
+    if strike(replace(broken, faults=until_published), broken.count() + step, "server") != -9:
+        cut_power(broken, **until_published)
     cut_everywhere(whole, broken, tmp_path / "cut", range(1, 12, 5))
     broken.finish()
     whole.compare(broken, twice=8)

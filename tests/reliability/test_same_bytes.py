@@ -10,7 +10,6 @@ ELSEWHERE = {
     "LC_ALL": "tr_TR.UTF-8",
     "LANG": "ar_EG",
     "TZ": "Pacific/Kiritimati",
-    "PYTHONUTF8": "0",
     "PYTHONHASHSEED": "7",
 }
 
