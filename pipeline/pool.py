@@ -20,6 +20,9 @@ from mitds.store import write_json
 ROOM_S = 1.0
 """Seconds after which the cluster is asked again what it has."""
 
+OWN_NODE_S = 5.0
+"""Seconds after which it is looked again whether this process still has a node."""
+
 
 class Host:
     """The actor's inside: builds the worker once, then runs jobs."""
@@ -87,6 +90,7 @@ class Pool:
         self._lost: set[str] = set()
         self._total: dict[str, float] = {}
         self._asked = -ROOM_S
+        self._looked = time.monotonic()
 
     def obtain(self, stage: Stage, wanted: Container[str]) -> Actor | None:
         """Return an idle or a new actor of a stage; None where actors that are busy or `wanted` take all room."""
@@ -130,6 +134,17 @@ class Pool:
         while self._evict(wanted):
             pass
 
+    def check_own_node(self) -> None:
+        """Make sure that this process can still reach anybody: without its own node it would wait for ever.
+
+        Raises:
+            EnvironmentFault: The node through which it takes part in the cluster is lost.
+        """
+        if time.monotonic() >= self._looked + OWN_NODE_S:
+            self._looked = time.monotonic()
+            if is_lost(own_node()):
+                raise _own_node_lost()
+
     def lost_by_node(self, actor: Actor) -> bool:
         """Say whether an actor died with its node, or on the way there; those that idle on it are dismissed too.
 
@@ -143,10 +158,7 @@ class Pool:
             if not is_lost(actor.node):
                 return False
             if actor.node == own_node():
-                raise EnvironmentFault(
-                    "the Ray node of this process is lost",
-                    remedy="Run the same command again: what is done is not done again.",
-                )
+                raise _own_node_lost()
             self._lost.add(actor.node)
             self._asked = -ROOM_S
         for name, idle in self._idle.items():
@@ -205,3 +217,10 @@ class Pool:
         self._held[actor] = None
         self._number[stage.name] += 1
         return actor
+
+
+def _own_node_lost() -> EnvironmentFault:
+    return EnvironmentFault(
+        "the Ray node of this process is lost",
+        remedy="Run the same command again: what is done is not done again.",
+    )

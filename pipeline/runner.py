@@ -148,6 +148,7 @@ class Runner:
             self._looked = time.monotonic()
             self._progress.dashboard(_dashboard())
             check_head()
+            self._pool.check_own_node()
             yield from self._overdue()
 
     def _got(self, reference: Any, running: _Running) -> Iterator[tuple[Job, Outcome]]:

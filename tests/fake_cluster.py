@@ -65,8 +65,9 @@ class FakeCluster:
     def _hire(self, worker: str, arguments: Mapping[str, Any]) -> Handle:
         used = Counter(actor.node for actor in self.actors if not actor.dead)
         room = {node: cpus - used[node] for node, cpus in self.nodes.items() if node not in self.gone}
-        best = max(room, key=lambda node: room[node])
-        self.actors.append(Handle(best if room[best] > 0 else None, worker, arguments))
+        best = max(room, key=lambda node: room[node], default=None)
+        free = best is not None and room[best] > 0
+        self.actors.append(Handle(best if free else None, worker, arguments))
         return self.actors[-1]
 
     def _over(self, reference: Reference) -> bool:

@@ -1,4 +1,4 @@
-"""Runs of ingest and annotate in processes of their own, to be killed and begun again; and what must hold at the end."""
+"""Runs of ingest and annotate in processes of their own, to be killed and begun again; what must hold at the end."""
 
 from __future__ import annotations
 
@@ -325,6 +325,7 @@ def strike(command: Command, change: int, kind: str, deadline_s: float = 240.0) 
             rest = [pid for pid in everybody if not title(pid).endswith("Agent")]
             gone = until(lambda: not any(alive(pid) for pid in rest), 60)
             assert gone, f"these outlive their run: {[title(pid) for pid in rest if alive(pid)]}"
+            return process.returncode  # not by communicate: the agents hold the pipe open
     process.communicate(timeout=deadline_s)
     return process.returncode
 
@@ -336,7 +337,7 @@ def cut_power(command: Command, die_on: str) -> None:
 
 
 def cut_everywhere(whole: Whole, broken: Command, base: Path, moments: range) -> int:
-    """Go on from a broken run once for each moment: die at that change, run again, compare; return how many there were."""
+    """Go on from a broken run once for each moment: die at that change, run again, compare; return how many."""
     for moment in moments:
         copy = replace(broken, folder=base / str(moment))
         shutil.copytree(broken.folder, copy.folder)

@@ -31,7 +31,9 @@ def test_written_bytes_are_those_of_the_clips_and_little_more(tmp_path: Path) ->
 
 @pytest.mark.parametrize("workers", [1, 8])
 def test_any_number_of_workers_gives_the_same_bytes(whole: Whole, tmp_path: Path, workers: int) -> None:
-    other = whole.again(tmp_path / "out", workers=workers, engine=ENGINE, env={"MITDS_TEST_NAPS": str(workers)})
+    other = whole.again(
+        tmp_path / "out", workers=workers, engine=ENGINE, env={"MITDS_TEST_NAPS": str(workers)}
+    )
     other.finish()
     whole.compare(other)
     note(f"{workers} worker(s)", rows=[21], figures={"engine": ENGINE, "equal": "yes"})

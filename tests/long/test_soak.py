@@ -57,7 +57,17 @@ def test_two_thousand_clips_leave_no_trace_in_memory(tmp_path: Path) -> None:
     def growth(what: str) -> float:
         return median(getattr(s, what) for s in end) / median(getattr(s, what) for s in half) - 1
 
-    figures = {f"{what} growth, %": round(100 * growth(what), 1) for what in ("driver", "worker", "files", "processes")}
-    most = {f"{what}, most MB": round(max(getattr(s, what) for s in samples) / 1e6) for what in ("driver", "worker")}
-    note("soak", rows=[27], figures={"clips": CLIPS, "engine": ENGINE, "samples": len(samples), **figures, **most})
+    figures = {
+        f"{what} growth, %": round(100 * growth(what), 1)
+        for what in ("driver", "worker", "files", "processes")
+    }
+    most = {
+        f"{what}, most MB": round(max(getattr(s, what) for s in samples) / 1e6)
+        for what in ("driver", "worker")
+    }
+    note(
+        "soak",
+        rows=[27],
+        figures={"clips": CLIPS, "engine": ENGINE, "samples": len(samples), **figures, **most},
+    )
     assert max(figures.values()) <= 5.0, (figures, most)

@@ -1,4 +1,4 @@
-"""Results of the long tests: each notes its own, and `python -m tests.reliability.result` writes docs/reliability.md."""
+"""Results of the long tests: each notes its own; `python -m tests.reliability.result` writes docs/reliability.md."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_an_output_that_vanishes_stops_the_run_and_the_next_one_completes(
             gone.append(stage)
             shutil.rmtree(out / command)
 
-    with pytest.raises(StorageFault, match="vanished|gone"):
+    with pytest.raises(StorageFault, match=r"vanished|gone"):
         run(listed, out, told=vanish)
     assert gone
     assert not list((out / command).glob("*.tar"))

@@ -97,6 +97,18 @@ def test_a_run_stops_when_its_own_node_is_lost(monkeypatch: pytest.MonkeyPatch) 
         run([stage("a")], [job("a", "1", lambda: fall(cluster))])
 
 
+def test_a_run_stops_when_its_own_node_is_lost_before_any_worker_has_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = FakeCluster({"driver": 1})
+    cluster.install(monkeypatch)
+    monkeypatch.setattr(runner, "LOOK_S", 0.0)
+    monkeypatch.setattr("mitds.pipeline.pool.OWN_NODE_S", 0.0)
+    cluster.gone.add("driver")
+    with pytest.raises(EnvironmentFault, match="node of this process is lost"):
+        run([stage("a")], [job("a", "1")])
+
+
 def fall(cluster: FakeCluster) -> None:
     """Take the node along that runs this."""
     cluster.lose(next(actor.node for actor in cluster.actors if not actor.dead and actor.node))

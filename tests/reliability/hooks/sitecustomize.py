@@ -47,7 +47,7 @@ def _hook_changes():
 
     def hooked_fsync(file):
         number = file if isinstance(file, int) else file.fileno()
-        _before(f"fsync {os.fstat(number).st_size}", os.readlink(f"/proc/self/fd/{number}"))
+        _before(f"fsync {os.fstat(number).st_size}", os.readlink(f"/proc/self/fd/{number}"))  # noqa: PTH115
         fsync(file)
 
     def hooked_replace(source, target, **options):
