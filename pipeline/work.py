@@ -87,7 +87,7 @@ class Work:
 
 @contextmanager
 def run_on(out: Path, command: str) -> Iterator[tuple[Path, Hold]]:
-    """Hold an output folder for a run, clear away what an earlier one left half written, and yield its work folder.
+    """Hold an output folder for a run, clear away what was left half written, and yield its work folder.
 
     Raises:
         UsageError: Another run holds it.

@@ -49,7 +49,7 @@ class Measured:
     Attributes:
         profile: The profile of backends.
         media_s: Seconds of media annotated, once for each number of workers.
-        clip_bytes: Bytes of the clips' shards.
+        clip_bytes: Bytes of the shards of all clips, also of those that break a rule.
         label_bytes: Bytes of all else that stands at the end, the work folder included.
         costs: By stage and number of workers.
     """
@@ -127,5 +127,6 @@ def _costs(
 def _sizes(out: Path) -> tuple[int, int]:
     """Return the bytes of the clips, and of everything else."""
     files = [path for path in out.rglob("*") if path.is_file()]
-    clips = sum(path.stat().st_size for path in files if path.match("clips-*.tar"))
+    of_clips = ("clips-*.tar", "rejected-*.tar")
+    clips = sum(path.stat().st_size for path in files if any(path.match(name) for name in of_clips))
     return clips, sum(path.stat().st_size for path in files) - clips

@@ -1,7 +1,8 @@
 """A cluster on paper: sources pass through stages on many nodes, some slow, some lost on the way.
 
-Every job is one stage of one source. Its length is the stage's cost times the source's length, times what a slow
-worker or a hard input makes of it. A node that is lost takes its running jobs along; they go to the end of the line,
+A job is one stage of one source, or of a piece of it where the stage works on shots or clips; a source's next stage
+begins when all pieces have passed the one before. A job's length is the stage's cost times the length of the media,
+times what a slow worker or a hard input makes of it. A node that is lost takes its running jobs along; they go to the end of the line,
 as `pipeline.runner` does it, and finished jobs stay finished, because their results lie on shared storage.
 """
 
@@ -26,6 +27,7 @@ class ClusterConfig:
         workers: Workers on each, one core each.
         hours: Hours of media.
         source_s: Mean length of a source, seconds; lengths are exponential, between a tenth and ten times of it.
+        piece_s: Length of a piece of a source, seconds.
         spread: Standard deviation of the logarithm of a job's slowness.
         straggler_share: Share of workers that are slow all the time.
         straggler_factor: How many times slower they are.
@@ -39,6 +41,7 @@ class ClusterConfig:
     workers: int = 16
     hours: float = 10_000.0
     source_s: float = 600.0
+    piece_s: float = 120.0
     spread: float = 0.3
     straggler_share: float = 0.02
     straggler_factor: float = 3.0
@@ -83,20 +86,25 @@ class Simulated:
     jobs: int
 
 
+WHOLE = ("voices", "people")
+"""Stages that take a source as a whole."""
+
+
 @dataclass(slots=True)
 class _State:
     now: float = 0.0
     events: list[tuple[float, int, int, int]] = field(default_factory=list)
-    waiting: deque[tuple[int, int]] = field(default_factory=deque)
+    waiting: deque[tuple[int, int, float]] = field(default_factory=deque)
     free: list[int] = field(default_factory=list)
-    running: dict[int, tuple[int, int, float]] = field(default_factory=dict)
+    running: dict[int, tuple[tuple[int, int, float], float]] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)
+    jobs: int = 0
     epoch: list[int] = field(default_factory=list)
     driver_free: float = 0.0
     busy_until_thin: float = 0.0
     lost_s: float = 0.0
     failures: int = 0
     retried: int = 0
-    done: int = 0
 
 
 _END, _LOSS, _REPAIR = 0, 1, 2
@@ -109,12 +117,13 @@ def simulate(costs: Mapping[str, float], config: ClusterConfig = ClusterConfig()
         costs: CPU seconds per second of media, by stage, in the order a source passes through them.
         config: The cluster.
     """
-    return _Simulation(list(costs.values()), config).run()
+    return _Simulation(costs, config).run()
 
 
 class _Simulation:
-    def __init__(self, costs: list[float], config: ClusterConfig) -> None:
-        self._costs, self._config = costs, config
+    def __init__(self, costs: Mapping[str, float], config: ClusterConfig) -> None:
+        self._costs, self._config = list(costs.values()), config
+        self._whole = [stage in WHOLE for stage in costs]
         self._draw = random.Random(config.seed)  # noqa: S311  a repeatable course, no secret
         self._lengths = self._sources()
         self._slow = [
@@ -136,25 +145,33 @@ class _Simulation:
     def run(self) -> Simulated:
         state, config = self._state, self._config
         state.free = list(range(config.nodes * config.workers))
-        state.waiting = deque((source, 0) for source in range(len(self._lengths)))
+        for source in range(len(self._lengths)):
+            state.waiting += self._jobs(source, 0)
         for node in range(config.nodes):
             self._plan_loss(node)
         self._start()
-        total = len(self._lengths) * len(self._costs)
-        while state.done < total:
+        while len(state.left) > 0:
             state.now, kind, subject, epoch = heapq.heappop(state.events)
             {_END: self._end, _LOSS: self._lose, _REPAIR: self._repair}[kind](subject, epoch)
             self._start()
-        return self._result(total)
+        return self._result(state.jobs)
+
+    def _jobs(self, source: int, stage: int) -> list[tuple[int, int, float]]:
+        """Return the jobs of a source's stage: source, stage, seconds of media."""
+        length = self._lengths[source]
+        pieces = 1 if self._whole[stage] else max(1, round(length / self._config.piece_s))
+        self._state.left[source] = pieces
+        self._state.jobs += pieces
+        return [(source, stage, length / pieces)] * pieces
 
     def _start(self) -> None:
         state = self._state
         while state.waiting and state.free:
-            worker, (source, stage) = state.free.pop(), state.waiting.popleft()
+            worker, job = state.free.pop(), state.waiting.popleft()
             state.driver_free = max(state.driver_free, state.now) + self._config.driver_s
-            length = self._lengths[source] * self._costs[stage] * self._slow[worker]
+            length = job[2] * self._costs[job[1]] * self._slow[worker]
             length *= math.exp(self._draw.gauss(-(self._config.spread**2) / 2, self._config.spread))
-            state.running[worker] = (source, stage, state.driver_free)
+            state.running[worker] = (job, state.driver_free)
             self._push(state.driver_free + length, _END, worker, state.epoch[worker // self._config.workers])
         if len(state.running) >= 0.9 * len(self._slow):
             state.busy_until_thin = state.now
@@ -166,11 +183,14 @@ class _Simulation:
         state = self._state
         if epoch != state.epoch[worker // self._config.workers]:
             return
-        source, stage, _ = state.running.pop(worker)
+        (source, stage, _), _ = state.running.pop(worker)
         state.free.append(worker)
-        state.done += 1
+        state.left[source] -= 1
+        if state.left[source]:
+            return
+        del state.left[source]
         if stage + 1 < len(self._costs):
-            state.waiting.appendleft((source, stage + 1))  # begun work ends before new work begins
+            state.waiting.extendleft(self._jobs(source, stage + 1))  # begun work ends before new work begins
 
     def _lose(self, node: int, epoch: int) -> None:
         state, workers = self._state, range(node * self._config.workers, (node + 1) * self._config.workers)
@@ -180,10 +200,10 @@ class _Simulation:
         state.free = [worker for worker in state.free if worker not in mine]
         for worker in workers:
             if worker in state.running:
-                source, stage, begun = state.running.pop(worker)
+                job, begun = state.running.pop(worker)
                 state.lost_s += max(0.0, state.now - begun)
                 state.retried += 1
-                state.waiting.append((source, stage))
+                state.waiting.append(job)
         self._push(state.now + self._config.repair_h * 3600, _REPAIR, node, state.epoch[node])
 
     def _repair(self, node: int, epoch: int) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.reliability.drawing import big_film, listing
 from tests.reliability.result import note
 from tests.reliability.test_poison import check_poison
-from tests.reliability_tools import Command, Whole, big_film, listing
+from tests.reliability_tools import Command, Whole
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -10,9 +10,10 @@ from statistics import median
 
 import pytest
 
+from tests.reliability.drawing import scenes
 from tests.reliability.processes import descriptors, rss_bytes, tree
 from tests.reliability.result import note
-from tests.reliability_tools import Command, check_law, scenes, until
+from tests.reliability_tools import Command, check_law, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 

@@ -11,8 +11,9 @@ import pytest
 from mitds.errors import StorageFault
 from mitds.pipeline.annotate import STAGES, annotate_forecast
 from tests.reliability import driver
+from tests.reliability.drawing import films, listing
 from tests.reliability.inprocess import full_from, run
-from tests.reliability_tools import films, listing, shards
+from tests.reliability_tools import shards
 
 pytestmark = pytest.mark.usefixtures("_quick")
 

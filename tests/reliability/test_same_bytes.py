@@ -27,7 +27,9 @@ def test_elsewhere_in_another_order_and_with_a_rival_the_same_bytes_come_out(
     assert first.poll() is None, "it ended before a rival could come"
     code, said = whole.again(folder).run()
     assert code == 2, said
-    assert re.search(f"another run writes to this output: mitds (ingest|annotate), process {first.pid} ", said), said
+    assert re.search(
+        f"another run writes to this output: mitds (ingest|annotate), process {first.pid} ", said
+    ), said
     _, said = first.communicate(timeout=240)
     assert first.returncode == 0, said
     whole.compare(command)
