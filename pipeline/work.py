@@ -100,6 +100,7 @@ def run_on(out: Path, command: str) -> Iterator[tuple[Path, Hold]]:
         except OSError:  # a file that was there a moment ago is missing where the whole folder is
             hold.check()
             raise
+        _remove_temporary(out)  # of workers that died on the way
 
 
 def staging_of(out: Path) -> Path:
