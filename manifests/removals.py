@@ -121,15 +121,15 @@ def removals(*places: Path) -> Removals:
     """Read what was withdrawn.
 
     Args:
-        places: Folders, with a ``removals.jsonl`` or without one, and files like it, which must be there.
+        places: Folders, with a ``removals.jsonl`` or without one, and files like it; all must be there.
 
     Raises:
-        UsageError: A file is not there.
+        UsageError: One is not there.
         BadShard: A file is damaged.
     """
     found = Removals()
     for place in places:
-        if place.is_dir() or not place.suffix:
+        if place.is_dir():
             found = _joined(found, _pending(place / PENDING), *read_records(place / RECORDS))
         elif place.is_file():
             found = _joined(found, *read_records(place))

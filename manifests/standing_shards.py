@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Self, TypeVar
 
 from mitds.errors import UsageError
+from mitds.manifests.removals import PENDING
 from mitds.manifests.shard_journal import Journal, Laid, ShardRecord, begin_journal, note, read_journal
 from mitds.manifests.shards import check_name
 from mitds.manifests.tar_bytes import (
@@ -212,7 +213,13 @@ class StandingShards:
             name: read_journal(self._published_journals / f"{name}.journal")
             for name in self._names(self._published_journals, ".journal")
         }
-        return {name: found for name, found in journals.items() if _stands(self._out / name, found)}
+        # A removal that was stopped may have changed a shard and not its journal.
+        doubted = (self._out / PENDING).is_file()
+        return {
+            name: found
+            for name, found in journals.items()
+            if _stands(self._out / name, found) and not (doubted and _changed(self._out / name, found))
+        }
 
     def _adopt(self) -> None:
         """Settle journals whose shard was renamed by a run that was killed before it could do the same to them."""
@@ -264,6 +271,10 @@ class StandingShards:
 
 def _stands(path: Path, journal: Journal) -> bool:
     return journal.record is not None and path.is_file() and path.stat().st_size == journal.record.bytes
+
+
+def _changed(path: Path, journal: Journal) -> bool:
+    return journal.record is None or sha256_file(path) != journal.record.sha256
 
 
 def _checked(key: str, members: Members) -> Members:

@@ -109,9 +109,9 @@ def annotate(
     What an earlier run with the same output has done already is not done again.
     """
     claim(out, "annotate")
-    gone = removals(out, *{path.parent for path in expand(shards)})
-    sources = _sources(shards, gone)
     with run_on(out, "annotate") as (root, hold), recorded(out, PLAN, progress) as told:
+        gone = _withdrawn(out, shards)
+        sources = _sources(shards, gone)
         keep_earlier(
             out, "clips.parquet", "source_id", [s.source.id or "" for s in sources], "clips' sources"
         )
@@ -150,13 +150,19 @@ def annotate(
 
 def annotate_forecast(shards: Sequence[str], out: Path, config: AnnotateConfig) -> list[StageForecast]:
     """Say what `annotate` would do with the same arguments: what is done, what is to be done; nothing is changed."""
-    gone = removals(out, *{path.parent for path in expand(shards)})
+    gone = _withdrawn(out, shards)
     sources = _sources(shards, gone)
     weight_digests = ready_weights(config)
     people = people_config(config, weight_digests)
     work = Work(out / ".work", annotate_fingerprints(config, weight_digests, people))
     with closing(AnnotateRun(sources, out, work, config, gone, rehearsal=True)) as run:
         return forecast(STAGES, run.first_jobs(), run.follow_ups, run.recall)
+
+
+def _withdrawn(out: Path, shards: Sequence[str]) -> Removals:
+    """Return what the records of the output and of the inputs' folders withdraw."""
+    folders = {path.parent for path in expand(shards)} | ({out} if out.is_dir() else set())
+    return removals(*folders)
 
 
 def _sources(shards: Sequence[str], gone: Removals) -> list[SourceItem]:

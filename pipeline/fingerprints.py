@@ -16,7 +16,21 @@ from mitds.pipeline.settings import AnnotateConfig
 
 CODE = ("mitds.annotators", "mitds.media", "mitds.pipeline.stages", "mitds.manifests")
 """The packages whose code, and whose weights, decide results."""
-LIBRARIES = ("av", "numpy", "onnxruntime", "opencv-python-headless", "scipy", "torch", "ai-edge-litert")
+MODULES = ("mitds.pipeline.selection", "mitds.pipeline.near_duplicates", "mitds.runs", "mitds.time")
+"""The modules besides."""
+LIBRARIES = (
+    *(
+        "av",
+        "numpy",
+        "onnxruntime",
+        "opencv-python-headless",
+        "scipy",
+        "torch",
+        "ai-edge-litert",
+        "soundfile",
+    ),
+    *("scenedetect-headless", "pyannote.audio", "torchaudio", "transformers", "mmpose"),
+)
 """The libraries that decide results."""
 
 
@@ -46,6 +60,10 @@ def code() -> str:
     for package in CODE:
         for name, file in sorted(_files(resources.files(package), package)):
             whole.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    for module in MODULES:
+        package, _, name = module.rpartition(".")
+        file = resources.files(package) / f"{name}.py"
+        whole.update(f"{module}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return whole.hexdigest()[:16]
 
 

@@ -102,7 +102,9 @@ def ingest_forecast(
     """Say what `ingest` would do with the same arguments: what is done, what is to be done; nothing is changed."""
     weights, entries = ready_weights(config), _entries(list_path)
     work = Work(out / ".work", _fingerprints(config, weights))
-    with closing(_Ingest(out, work, config, removals(out, *removed), None)) as run:
+    with closing(
+        _Ingest(out, work, config, removals(*([out] if out.is_dir() else []), *removed), None)
+    ) as run:
         return run.rehearse(entries)
 
 
@@ -189,7 +191,12 @@ class _Ingest:
 
     def finish(self, hold: Hold) -> IngestResult:
         """Put everything in its place, and write down every line's end; `hold` is the right to write there."""
-        kept = [source.url for source in self._ended if source.status == "kept"]
+        ids = {source.id for source in self._ended if source.status == "kept"}
+        kept = [
+            source.url
+            for source in self._ended
+            if source.status == "kept" or (source.reason == "duplicate_of" and source.id in ids)
+        ]
         keep_earlier(self._out, "sources.parquet", "url", kept, "sources")
         hold.check()
         records = self._shards.publish()

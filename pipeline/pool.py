@@ -42,7 +42,7 @@ class Host:
         """Run one job; a bad input is an outcome, a fault of the machine is raised."""
         try:
             if self._worker is None:
-                self._worker = self._make()
+                self._worker = self._built()
             begun, begun_cpu = time.perf_counter(), time.process_time()
             value = self._worker(payload)
             if done is not None:  # last: a job is done when all that it leaves is there
@@ -56,6 +56,19 @@ class Host:
         except Exception as error:  # noqa: BLE001  one item's surprise must not end the others; it is recorded
             trace = traceback.format_exc(limit=-3)
             return Outcome(reason="internal", detail=f"{type(error).__name__}: {error}\n{trace}")
+
+    def _built(self) -> Any:
+        """Build the worker; one that cannot be built fails no item, it stops the run."""
+        try:
+            return self._make()
+        except (MitdsError, MemoryError):
+            raise
+        except Exception as error:
+            trace = traceback.format_exc(limit=-3)
+            raise EnvironmentFault(
+                f"a worker cannot be built: {type(error).__name__}: {error}\n{trace}",
+                remedy="Mend the installation (mitds doctor), or choose another backend.",
+            ) from error
 
 
 @dataclass(slots=True, eq=False)

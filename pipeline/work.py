@@ -114,7 +114,10 @@ def _remove_temporary(out: Path) -> None:
     """Remove what a killed run had not finished writing; on object storage there is nothing of that kind."""
     if is_remote(out):
         return
-    for folder, _, names in os.walk(out):
+    for folder, folders, names in os.walk(out):
+        for name in [name for name in folders if name.startswith(".tmp-")]:
+            remove_tree(Path(folder) / name)
+            folders.remove(name)
         for name in names:
             if name.startswith(".tmp-"):
                 (Path(folder) / name).unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from mitds.pipeline.rights.releases import withdraw_items
 from mitds.pipeline.rights.shards import rewritten, samples, touched, withdraw
 from mitds.pipeline.rights.survey import resolve, shards_of, survey
 from mitds.pipeline.rights.tables import blank_sources, drop_rows, end_in_ledgers, rows_of, sum_up
-from mitds.store import sha256_file
+from mitds.store import remove_tree, sha256_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +217,8 @@ def _clear(folder: Path, plan: Plan) -> None:
     for stale in sorted(folder.rglob(".tmp-*")):
         if stale.is_file():
             stale.unlink(missing_ok=True)
+        elif stale.is_dir():
+            remove_tree(stale)
     for step in STEPS:
         step(folder, plan)
 

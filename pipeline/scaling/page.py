@@ -143,7 +143,7 @@ def _arithmetic(measured: Measured, prices: Prices, cluster: ClusterConfig) -> I
 def _simulated(measured: Measured, cluster: ClusterConfig) -> Iterator[str]:
     yield (
         f"`pipeline/scaling/simulation.py` with the costs above: {cluster.hours:,.0f} hours in sources of "
-        f"{cluster.source_s / 60:.0f} minutes on average, cut into pieces of {cluster.piece_s:.0f} s where a stage works "
+        f"{cluster.source_s / 60:.0f} minutes on average, in pieces of {cluster.piece_s:.0f} s where a stage works "
         f"on shots or clips, {cluster.workers} workers a node, "
         f"{cluster.straggler_share:.0%} of them {cluster.straggler_factor:g} times slower, a node lost every "
         f"{1 / cluster.failures_per_node_hour:,.0f} node-hours, {cluster.driver_s * 1000:g} ms of the driver a job "

@@ -2,8 +2,8 @@
 
 A job is one stage of one source, or of a piece of it where the stage works on shots or clips; a source's next stage
 begins when all pieces have passed the one before. A job's length is the stage's cost times the length of the media,
-times what a slow worker or a hard input makes of it. A node that is lost takes its running jobs along; they go to the end of the line,
-as `pipeline.runner` does it, and finished jobs stay finished, because their results lie on shared storage.
+times what a slow worker or a hard input makes of it. A node that is lost takes its running jobs along; they go to the
+end of the line, as `pipeline.runner` does it, and finished jobs stay finished: their results lie on shared storage.
 """
 
 from __future__ import annotations

@@ -85,7 +85,12 @@ def ingest(
     metrics_port: MetricsPort = None,
     removed: Annotated[
         list[Path] | None,
-        typer.Option("--removals", help="Further records of what was withdrawn; may be repeated."),
+        typer.Option(
+            "--removals",
+            parser=place,
+            metavar="FILE",
+            help="Further records of what was withdrawn, or folders with them; may be repeated.",
+        ),
     ] = None,
     settings: Settings = None,
     dry_run: DryRun = False,

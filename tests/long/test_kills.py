@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.inprocess import full_from, run
+from tests.reliability.laws import shards
 from tests.reliability.result import note
-from tests.reliability_tools import VICTIMS, Whole, cut_everywhere, cut_power, shards, strike
+from tests.reliability_tools import VICTIMS, Whole, cut_everywhere, cut_power, strike
 
 pytestmark = pytest.mark.long
 
@@ -45,13 +46,16 @@ def test_fifty_kills(whole: Whole, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("on", ["replace /raw/shots-000000.tar", "replace /clips/sources-000000.tar"])
+@pytest.mark.parametrize(
+    ("on", "most"), [("replace /raw/shots-000000.tar", 13), ("replace /clips/sources-000000.tar", 40)]
+)
 def test_a_power_cut_at_every_change_while_shards_are_published(
-    whole: Whole, tmp_path: Path, on: str
+    whole: Whole, tmp_path: Path, on: str, most: int
 ) -> None:
+    """Of ingest up to its last file, after which annotate begins; of annotate to the end."""
     broken = whole.again(tmp_path / "broken")
     cut_power(broken, on)
-    moments = cut_everywhere(whole, broken, tmp_path / "cut", range(1, 40))
+    moments = cut_everywhere(whole, broken, tmp_path / "cut", range(1, most))
     assert moments > 10
     note(
         f"power cuts from {on.partition(' ')[2]} on", rows=[2], figures={"moments": moments, "equal": moments}

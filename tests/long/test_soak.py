@@ -11,9 +11,10 @@ from statistics import median
 import pytest
 
 from tests.reliability.drawing import scenes
+from tests.reliability.laws import check_law
 from tests.reliability.processes import descriptors, rss_bytes, tree
 from tests.reliability.result import note
-from tests.reliability_tools import Command, check_law, until
+from tests.reliability_tools import Command, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 

@@ -13,7 +13,7 @@ from mitds.pipeline.annotate import STAGES, annotate_forecast
 from tests.reliability import driver
 from tests.reliability.drawing import films, listing
 from tests.reliability.inprocess import full_from, run
-from tests.reliability_tools import shards
+from tests.reliability.laws import shards
 
 pytestmark = pytest.mark.usefixtures("_quick")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from mitds.manifests.schemas import read_table
 from mitds.manifests.shards import read_shard
 from tests.reliability.drawing import film, listing
-from tests.reliability_tools import Whole, check_law
+from tests.reliability.laws import check_law
+from tests.reliability_tools import Whole
 
 REASONS = {"segfault": "crashed", "memory": "out_of_memory", "sleep": "timeout"}
 

@@ -411,7 +411,8 @@ def test_what_was_withdrawn_and_came_back_is_a_fault(world: Path) -> None:
 
 def test_what_was_withdrawn_is_refused_by_bytes_and_by_address(world: Path, tmp_path: Path) -> None:
     remove([world / "raw"], asked())
-    known = gone.removals(world / "raw", tmp_path / "none-yet")
+    (tmp_path / "nothing-yet").mkdir()
+    known = gone.removals(world / "raw", tmp_path / "nothing-yet")
     assert known.refuses(A)
     assert known.refuses(URL_A)
     assert known.refuses("https://user:secret@example.org/talk")
