@@ -72,4 +72,6 @@ def test_two_thousand_clips_leave_no_trace_in_memory(tmp_path: Path) -> None:
         rows=[27],
         figures={"clips": CLIPS, "engine": ENGINE, "samples": len(samples), **figures, **most},
     )
-    assert max(figures.values()) <= 5.0, (figures, most)
+    extra = median(s.files for s in end) - median(s.files for s in half)
+    assert extra <= 8, "open files pile up"  # a handful comes and goes with the workers
+    assert max(value for name, value in figures.items() if "files" not in name) <= 5.0, (figures, most)
