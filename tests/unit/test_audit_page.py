@@ -94,8 +94,8 @@ def test_a_target_is_judged_beside_the_reference(tmp_path: Path) -> None:
         "≥ .94 **missed**",
         "8,412 face frames",
     ]
-    assert "`standard` meets 1 of the 1 targets audited here (14 more are not audited)." in text
-    assert "`embedded` meets 0 of the 1 targets audited here (11 more are not audited), and misses:" in text
+    assert "`standard` meets 1 of the 1 targets audited here (15 more are not audited)." in text
+    assert "`embedded` meets 0 of the 1 targets audited here (12 more are not audited), and misses:" in text
     assert "- Who speaks: ap, composites 201–203: .930, target .94" in text
 
 
@@ -116,7 +116,7 @@ def test_less_is_better_for_errors(id_: str, value: float | None, goal: float, r
 def test_without_a_case_there_is_no_verdict(tmp_path: Path) -> None:
     text = page(tmp_path, run(audit=audit(measure("speaking.ap", None, n=0), measure("pose.pck", 0.9))))
     assert "LR-ASD" not in text.partition("## Every measure")[0]
-    assert "`standard` meets 0 of the 0 targets audited here (15 more are not audited)." in text
+    assert "`standard` meets 0 of the 0 targets audited here (16 more are not audited)." in text
     assert "Label types without a truth: shots, faces, people, who speaks, binding, diarization." in text
 
 
