@@ -20,7 +20,7 @@ test: $(STAMP)
 
 # Fifty kills, full disks, soaks, long sources: about an hour; writes docs/reliability.md.
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -m long -p no:randomly tests/long
+	$(BIN)/python -m pytest -m long -p no:randomly
 	$(BIN)/python -m tests.reliability.result
 
 lint: $(STAMP) links

@@ -39,12 +39,27 @@ class Hold(Protocol):
 
 
 class _Held:
-    """A lock of this machine's kernel: it cannot be lost while the process lives."""
+    """A lock of this machine's kernel: it lasts as long as the process, unless the whole folder goes."""
 
     notice = ""
 
+    def __init__(self, path: Path, file: IO[str]) -> None:
+        self._path, self._file = path, file
+
     def check(self) -> None:
-        """Return at once."""
+        """Make sure that the folder is the one that was locked.
+
+        Raises:
+            StorageFault: It has vanished.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
+                return
+        raise StorageFault(
+            "the output folder has vanished while a run wrote to it",
+            where=str(self._path.parent),
+            remedy="Run the same command again.",
+        )
 
 
 @contextmanager
@@ -69,12 +84,12 @@ def output_lock(out: Path, command: str) -> Iterator[Hold]:
         with output_lease(remote(out / LOCK), holder(command)) as lease:
             yield lease
         return
-    with _locked(out, command):
-        yield _Held()
+    with _locked(out, command) as file:
+        yield _Held(out / LOCK, file)
 
 
 @contextmanager
-def _locked(out: Path, command: str) -> Iterator[None]:
+def _locked(out: Path, command: str) -> Iterator[IO[str]]:
     path = out / LOCK
     with storage_errors(path):
         out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +100,7 @@ def _locked(out: Path, command: str) -> Iterator[None]:
                 file.truncate(0)
                 file.write(json.dumps(holder(command)) + "\n")
                 file.flush()
-            yield
+            yield file
         finally:
             path.unlink(missing_ok=True)
 

@@ -296,6 +296,7 @@ def _wait(condition: Callable[[], Any], process: subprocess.Popen[bytes]) -> Non
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_two_workers_killed_after_the_first_cuts_and_started_again_give_the_shards_of_one(
     listed: Path, unbroken: list[str], tmp_path: Path
 ) -> None:

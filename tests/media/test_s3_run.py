@@ -22,7 +22,7 @@ from tests.objectstore import serving_s3
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
-pytestmark = pytest.mark.media
+pytestmark = [pytest.mark.media, pytest.mark.long]
 
 SECONDS = 2
 CONFIG = annotate_config(

@@ -33,6 +33,7 @@ def in_the_midst(
     assert process.poll() is None, process.communicate()
 
 
+@pytest.mark.long
 def test_a_run_goes_on_when_one_of_its_nodes_is_lost(whole: Whole, tmp_path: Path) -> None:
     hurt = whole.again(tmp_path / "hurt", env=NAPS)
     with two_nodes(hurt) as cluster:
